@@ -1,0 +1,52 @@
+"""Pasquin: from somebody's short posts to an honest parody bot, and a measure of how human it sounds.
+
+The verbs of the command line are functions here, imported on first use, so that `import pasquin` is instant and never
+imports torch:
+
+>>> import pasquin
+>>> workspace = pasquin.Workspace.create(Path("mybot"))
+>>> pasquin.collect(workspace, ["twint:vc.jsonl.gz"])
+>>> pasquin.prepare(workspace, "vc")
+>>> pasquin.train(workspace, "vc", minutes=5)
+>>> pasquin.generate(workspace, "vc", n=1000)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Workspace": "pasquin.workspace",
+    "Store": "pasquin.store",
+    "PasquinError": "pasquin.errors",
+    "collect": "pasquin.collect",
+    "prepare": "pasquin.prepare",
+    "train": "pasquin.train",
+    "generate": "pasquin.generate",
+    "play": "pasquin.server",
+}
+__all__ = ["PasquinError", "Store", "Workspace", "__version__", "collect", "generate", "play", "prepare", "train"]
+
+if TYPE_CHECKING:
+    from pasquin.collect import collect
+    from pasquin.errors import PasquinError
+    from pasquin.generate import generate
+    from pasquin.prepare import prepare
+    from pasquin.server import play
+    from pasquin.store import Store
+    from pasquin.train import train
+    from pasquin.workspace import Workspace
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pasquin' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,187 @@
+"""One settings class a stage. A value comes from, first that has it: a command-line flag, the environment
+(`PASQUIN_<STAGE>_<FIELD>`), `pasquin.toml` (`[stage]` table), the default here.
+
+Secrets never live in `pasquin.toml`: they come from the environment or the keyring, where they are used.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pasquin.errors import UsageError
+
+
+class StageSettings(BaseSettings):
+    """What all settings classes share: unknown keys are mistakes, values are checked."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and file values arrive through `load`; only the environment is a source of its own."""
+        return (init_settings, env_settings)
+
+
+class CollectSettings(StageSettings):
+    """[collect]"""
+
+    model_config = SettingsConfigDict(env_prefix="PASQUIN_COLLECT_")
+
+    page_posts: int = Field(50_000, ge=1)
+    """Posts held in memory before a shard is written."""
+    max_line_bytes: int = Field(16 * 2**20, ge=1024)
+    """A longer line (or text) is quarantined instead of read."""
+
+
+class PrepareSettings(StageSettings):
+    """[prepare]"""
+
+    model_config = SettingsConfigDict(env_prefix="PASQUIN_PREPARE_")
+
+    include_replies: bool = False
+    """Keep replies and posts that begin with @."""
+    include_reposts: bool = False
+    """Keep reposts (other people's words)."""
+    include_links: bool = False
+    """Keep URLs in the text, and posts that are nothing but a link."""
+    strip_usertags: bool = False
+    """Remove @mentions from texts."""
+    strip_hashtags: bool = False
+    """Remove #hashtags from texts."""
+    min_characters: int = Field(3, ge=1)
+    """Shorter texts are dropped after cleaning."""
+    max_characters: int = Field(1_000, ge=1)
+    """Longer texts are dropped after cleaning: Pasquin learns short posts."""
+    near_threshold: float = Field(0.8, gt=0, le=1)
+    """Jaccard similarity of character shingles from which two posts are near-duplicates."""
+    max_per_account: int | None = Field(None, ge=1)
+    """Cap on posts per account (balancing); the newest are not favoured, the draw is seeded."""
+    split: Literal["random", "time"] = "random"
+    """`random`, or `time`: the newest posts are the test split."""
+    validation_share: float = Field(0.02, gt=0, lt=0.5)
+    """Share of posts held out to measure training."""
+    test_share: float = Field(0.05, gt=0, lt=0.5)
+    """Share of posts held out for the game."""
+    seed: int = 0
+    """Seed of every draw."""
+
+
+class TrainSettings(StageSettings):
+    """[train]"""
+
+    model_config = SettingsConfigDict(env_prefix="PASQUIN_TRAIN_")
+
+    model: str = "smollm2"
+    """`smollm2` (the starter), a Hugging Face name such as `gpt2`, or a directory."""
+    method: Literal["full", "lora"] | None = None
+    """Train all weights or low-rank ones; chosen by the model's size when not given."""
+    minutes: float | None = Field(None, gt=0)
+    """Stop after this much training time."""
+    epochs: float | None = Field(None, gt=0)
+    """Stop after this many passes over the train split."""
+    steps: int | None = Field(None, ge=1)
+    """Stop after this many optimizer steps."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Peak learning rate; chosen by method when not given."""
+    batch_tokens: int = Field(1_536, ge=16)
+    """Token budget of one optimizer step."""
+    condition_dropout: float = Field(0.5, ge=0, le=1)
+    """Share of examples shown without their account, so that the model also writes unconditioned."""
+    patience: int = Field(4, ge=1)
+    """Evaluations without improvement before training stops."""
+    seed: int = 0
+    """Seed of data order, dropout and sampling."""
+    compile: bool | None = None
+    """Compile the model; by default where a compiler is there and the run is long enough to pay."""
+
+
+class GenerateSettings(StageSettings):
+    """[generate]"""
+
+    model_config = SettingsConfigDict(env_prefix="PASQUIN_GENERATE_")
+
+    n: int = Field(1_000, ge=1)
+    """Candidates wanted."""
+    engine: str | None = None
+    """`openvino`, `transformers`, or another installed engine; the fastest that can run the model when not given."""
+    batch: int = Field(256, ge=1)
+    """Sequences generated at a time."""
+    temperature: float = Field(1.0, ge=0)
+    top_k: int = Field(0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(128, ge=1)
+    """Tokens before a completion is cut off (and rejected as incomplete)."""
+    seed: int = Field(0, ge=0)
+    min_characters: int = Field(10, ge=1)
+    max_characters: int = Field(280, ge=1)
+
+
+class PlaySettings(StageSettings):
+    """[play]"""
+
+    model_config = SettingsConfigDict(env_prefix="PASQUIN_PLAY_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65_535)
+    min_items: int = Field(8, ge=1)
+    """A category needs this many human and this many model items before it is offered."""
+
+
+_Settings = TypeVar("_Settings", bound=StageSettings)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The parsed `pasquin.toml`, empty when there is none.
+
+    Raises UsageError when the file is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} is not valid TOML ({exc}). Mend that line, or run `pasquin init` elsewhere.") from exc
+
+
+def load(settings: type[_Settings], toml: Path | None, **flags: object) -> _Settings:
+    """Settings of one stage from flags, environment, file and defaults, in that order.
+
+    `flags` that are None count as not given. Raises UsageError naming the value that makes no sense.
+    """
+    prefix = str(settings.model_config["env_prefix"])
+    stage = prefix.removeprefix("PASQUIN_").rstrip("_").lower()
+    table = read_toml(toml).get(stage, {}) if toml else {}
+    if not isinstance(table, dict):
+        raise UsageError(f"[{stage}] in {toml} must be a table of settings.")
+    from_environment = _environment_keys(prefix)
+    values = {key: value for key, value in table.items() if key not in from_environment}
+    values.update({key: value for key, value in flags.items() if value is not None})
+    try:
+        return settings(**values)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(settings.model_fields)
+            raise UsageError(f"There is no setting `{name}` for {stage}; there are {known}.") from exc
+        raise UsageError(
+            f"The {stage} setting `{name}` makes no sense: {first['msg']} (it is {first['input']!r})."
+        ) from exc
+
+
+def _environment_keys(prefix: str) -> set[str]:
+    import os
+
+    return {key.removeprefix(prefix).lower() for key in (name.upper() for name in os.environ) if key.startswith(prefix)}

@@ -1,0 +1,69 @@
+"""Engines: what runs a model. One protocol, one method wide, and one table.
+
+Built-in and third-party engines register alike, by the entry point group `pasquin.engines`: each entry is a class with
+`supports(model_dir) -> str | None` (None when it can run the model, else why not, in a sentence) and
+`open(model_dir) -> Engine`. Batch generation and the HTTP endpoint use the same engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+from pasquin.errors import ModelError, UsageError
+from pasquin.records import Completion, Prompt, Sampling
+
+GROUP = "pasquin.engines"
+PREFERENCE = ("vllm", "openvino", "transformers")
+"""Which engine is tried first when none is named: the fastest that can run the model here."""
+
+
+class Engine(Protocol):
+    """A loaded model that completes prompts."""
+
+    name: str
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+        """One completion for each prompt, in whatever order they finish; `Completion.index` says whose.
+
+        The same prompt, seed, sampling, model and engine give the same text, whatever else is in `prompts`.
+        Closing the iterator early frees everything. Raises ModelError when the model cannot be run.
+        """
+
+
+class EngineEntry(Protocol):
+    """What an engine registers: how to ask whether it can run a model here, and how to open it."""
+
+    @staticmethod
+    def supports(model_dir: Path) -> str | None:
+        """None when this engine can run the model on this machine, else a sentence saying why not."""
+
+    @staticmethod
+    def open(model_dir: Path) -> Engine:
+        """Load the model."""
+
+
+def engines() -> dict[str, EngineEntry]:
+    """Every registered engine that can be imported, preferred ones first."""
+    found = {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+    order = [name for name in PREFERENCE if name in found] + sorted(set(found) - set(PREFERENCE))
+    return {name: found[name] for name in order}
+
+
+def open_engine(model_dir: Path, name: str | None = None) -> Engine:
+    """Load the model in `model_dir` with the engine called `name`, or the first that supports it.
+
+    Raises UsageError for an unknown name and ModelError, with every engine's reason, when none can run the model.
+    """
+    table = engines()
+    if name is not None and name not in table:
+        raise UsageError(f"There is no engine `{name}`; there are {', '.join(table)}.")
+    reasons = []
+    for candidate in [name] if name is not None else list(table):
+        reason = table[candidate].supports(model_dir)
+        if reason is None:
+            return table[candidate].open(model_dir)
+        reasons.append(f"{candidate}: {reason}")
+    raise ModelError(f"No engine can run {model_dir.name} here ({'; '.join(reasons)}).")

@@ -1,0 +1,88 @@
+"""The errors Pasquin raises on purpose.
+
+Every message is one sentence saying what happened, and one saying what to do about it. The command line prints the
+message without a traceback and exits with `exit_code`; anything that is not a `PasquinError` is a bug.
+
+    PasquinError                  exit 1
+    ├── UsageError                exit 2   the command or a setting makes no sense: nothing was done
+    ├── InputError                exit 1   what was given to read cannot be read
+    ├── WorkspaceError            exit 1   no workspace here, or it is damaged, locked or from another version
+    ├── CorpusError               exit 1   a corpus is missing, empty or too small for what was asked
+    ├── ModelError                exit 1   a model is missing, incomplete or of a kind the engine cannot run
+    ├── StoreError                exit 1   the database cannot be opened, read or written
+    ├── NetworkError              exit 1   a service could not be reached or refused
+    ├── ResourceError             exit 1   the machine ran out: disk, memory, port, or a program is missing
+    └── Interrupted               exit 130 the person pressed Ctrl-C; what was done is kept
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class PasquinError(Exception):
+    """Something a person can understand and act on; `str(error)` is what they read."""
+
+    exit_code = 1
+
+
+class UsageError(PasquinError):
+    """The command, an argument or a setting makes no sense; nothing was done."""
+
+    exit_code = 2
+
+
+class InputError(PasquinError):
+    """A file or feed given to Pasquin cannot be read as what it should be."""
+
+
+class WorkspaceError(PasquinError):
+    """There is no workspace here, or it is damaged, locked or of another version."""
+
+
+class CorpusError(PasquinError):
+    """A corpus is missing, empty or too small for what was asked of it."""
+
+
+class ModelError(PasquinError):
+    """A model is missing, incomplete, or of a kind that the engine cannot run."""
+
+
+class StoreError(PasquinError):
+    """The database cannot be opened, read or written."""
+
+
+class NetworkError(PasquinError):
+    """A service could not be reached, or refused."""
+
+
+class ResourceError(PasquinError):
+    """The machine ran out of something: disk, memory, a port, a program."""
+
+
+class Interrupted(PasquinError):
+    """The person pressed Ctrl-C; the message says how to go on."""
+
+    exit_code = 130
+
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Turn a failed write (`OSError`) inside the block into a `ResourceError` or `WorkspaceError`.
+
+    `doing` completes the sentence "Could not …", for example "write the corpus".
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _DISK_FULL:
+            raise ResourceError(
+                f"Could not {doing}: the disk is full. Free some space and run the same command again; "
+                "nothing that was finished is lost."
+            ) from exc
+        raise WorkspaceError(f"Could not {doing}: {exc.strerror or exc}. Check the path and its permissions.") from exc

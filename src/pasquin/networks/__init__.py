@@ -1,0 +1,65 @@
+"""Networks: where posts are read from and (later) published to. One protocol a direction, one table.
+
+A network is named in front of the colon of a source: `twint:vc.jsonl.gz`, `bluesky:someone.bsky.social`.
+Built-in and third-party networks register alike, by the entry point group `pasquin.networks`: each entry is a function
+`(settings: CollectSettings) -> Source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from pasquin.config import CollectSettings
+from pasquin.errors import UsageError
+from pasquin.records import Post
+
+GROUP = "pasquin.networks"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A piece of input that could not be read as a post: `where` (file and line), `reason`, and its first bytes."""
+
+    where: str
+    reason: str
+    excerpt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Posts read together, and the cursor after them (None where the source has none).
+
+    `skipped` counts well-formed input that is no post of its own by reason (deleted, direct message, …).
+    """
+
+    posts: tuple[Post, ...]
+    cursor: str | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    quarantined: tuple[Quarantined, ...] = ()
+
+
+class Source(Protocol):
+    """The reading side of a network."""
+
+    def posts(self, account: str, since: str | None) -> Iterator[Page]:
+        """Pages of posts of `account` (what stands behind the colon: a handle, a path), oldest cursor first.
+
+        `since` is the cursor of the last committed page, None the first time. Raises InputError or NetworkError.
+        """
+
+
+def sources() -> dict[str, str]:
+    """Names of the networks that can be read, with the object reference that provides each."""
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)}
+
+
+def open_source(name: str, settings: CollectSettings) -> Source:
+    """The source called `name`; UsageError, naming those there are, when there is none."""
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            make: Callable[[CollectSettings], Source] = entry.load()
+            return make(settings)
+    raise UsageError(f"There is no source `{name}:`; there are {', '.join(sorted(sources()))}.")

@@ -1,0 +1,109 @@
+"""The store: everything people do, in SQLite by default and PostgreSQL by URL, durable before it is acknowledged.
+
+Tables are in `schema`; `migrations/` holds the numbered steps that bring any older database up to date. Stages build
+their queries with SQLAlchemy Core on those tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from pasquin.errors import StoreError
+from pasquin.workspace import Workspace
+
+_BUSY_SECONDS = 30
+
+
+class Store:
+    """An opened, migrated database. Safe to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database at `url` and migrate it. Raises StoreError when that fails."""
+        self.engine = _engine(url)
+        try:
+            _migrate(self.engine)
+        except sa.exc.SQLAlchemyError as exc:
+            raise StoreError(f"The database {self.engine.url!r} cannot be opened ({_first_line(exc)}).") from exc
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Store:
+        """The store of a workspace."""
+        return cls(workspace.database_url)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that holds the write lock from its start, committed (and synced) when the block ends well."""
+        try:
+            with self.engine.connect() as connection:
+                if self.engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.commit()
+        except sa.exc.OperationalError as exc:
+            raise StoreError(f"The database could not be written ({_first_line(exc)}).") from exc
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for queries."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except sa.exc.OperationalError as exc:
+            raise StoreError(f"The database could not be read ({_first_line(exc)}).") from exc
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _first_line(exc: BaseException) -> str:
+    return str(getattr(exc, "orig", None) or exc).splitlines()[0]
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {})
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as exc:
+        raise StoreError(f"PASQUIN_DATABASE_URL is no database URL that can be used here ({exc}).") from exc
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _sqlite_pragmas)
+    return engine
+
+
+def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves: pysqlite's own transactions start too late
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Bring the database to the newest version; costs one query when it is there already."""
+    from pasquin.store.schema import VERSION
+
+    with engine.connect() as connection:
+        if sa.inspect(connection).has_table("alembic_version"):
+            current = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            if current == VERSION:
+                return
+            if current is not None and current > VERSION:
+                raise StoreError(
+                    f"The database is of a newer Pasquin (version {current}, this one knows {VERSION}). Update Pasquin."
+                )
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()

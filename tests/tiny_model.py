@@ -10,7 +10,31 @@ import json
 from pathlib import Path
 
 SPECIAL = {"llama": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], "gpt2": ["<|endoftext|>"], "bare": []}
-_WORDS = "the cat sat on a warm red mat and saw two small birds sing over green hills by the quiet sea at noon".split()
+_WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "warm",
+    "red",
+    "mat",
+    "and",
+    "saw",
+    "two",
+    "small",
+    "birds",
+    "sing",
+    "over",
+    "green",
+    "hills",
+    "by",
+    "the",
+    "quiet",
+    "sea",
+    "at",
+    "noon",
+]
 
 
 def invented_posts(count: int, seed: int = 0) -> list[str]:

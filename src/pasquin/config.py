@@ -6,6 +6,7 @@ Secrets never live in `pasquin.toml`: they come from the environment or the keyr
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -182,6 +183,4 @@ def load(settings: type[_Settings], toml: Path | None, **flags: object) -> _Sett
 
 
 def _environment_keys(prefix: str) -> set[str]:
-    import os
-
     return {key.removeprefix(prefix).lower() for key in (name.upper() for name in os.environ) if key.startswith(prefix)}

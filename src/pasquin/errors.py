@@ -62,7 +62,7 @@ class ResourceError(PasquinError):
     """The machine ran out of something: disk, memory, a port, a program."""
 
 
-class Interrupted(PasquinError):
+class Interrupted(PasquinError):  # noqa: N818 - it is no failure
     """The person pressed Ctrl-C; the message says how to go on."""
 
     exit_code = 130

@@ -9,8 +9,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 
 class Task(Protocol):
@@ -26,17 +30,11 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where a stage reports what it is doing."""
 
-    def task(self, label: str, total: float | None, unit: str) -> _TaskContext:
+    def task(self, label: str, total: float | None, unit: str) -> AbstractContextManager[Task]:
         """Open a bar: `with progress.task("Training", 300, "steps") as task: task.advance()`."""
 
     def say(self, text: str) -> None:
         """Print one line of talk (to stderr, never stdout)."""
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _SilentTask:
@@ -131,25 +129,28 @@ class Terminal:
 
 
 class _RichTask:
-    def __init__(self, live: object, key: int) -> None:
+    def __init__(self, live: RichProgress, key: TaskID) -> None:
         self.live, self.key = live, key
 
     def advance(self, amount: float = 1, note: str = "") -> None:
-        fields = {"note": note} if note else {}
-        self.live.update(self.key, advance=amount, **fields)  # type: ignore[attr-defined]
+        if note:
+            self.live.update(self.key, advance=amount, note=note)
+        else:
+            self.live.update(self.key, advance=amount)
 
     def set_total(self, total: float) -> None:
-        self.live.update(self.key, total=total)  # type: ignore[attr-defined]
+        self.live.update(self.key, total=total)
 
 
-def _rich_progress():  # type: ignore[no-untyped-def]
+def _rich_progress() -> RichProgress:
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.progress import Task as RichTask
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        def render(self, task):  # type: ignore[no-untyped-def]
+        def render(self, task: RichTask) -> Text:
             total = f"/{task.total:,.0f}" if task.total else ""
             speed = task.finished_speed or task.speed
             rate = f"  {speed:,.1f}/s" if speed else ""

@@ -34,7 +34,10 @@ candidates = sa.Table(
     sa.UniqueConstraint("generation", "position", name="candidates_generation_position"),
     sa.Index("candidates_model_account", "model", "account"),
 )
-"""Completions that passed the screen. `account` is the handle it was conditioned on; `text_key` hashes the normalised text."""
+"""Completions that passed the screen.
+
+`account` is the handle it was conditioned on; `text_key` hashes the normalised text.
+"""
 
 players = sa.Table(
     "players",

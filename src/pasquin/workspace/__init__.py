@@ -133,7 +133,8 @@ class Workspace:
             return manifest
         if self.model_dir(name).is_dir():
             raise ModelError(
-                f"The model `{name}` is unfinished: its training did not end. Go on with `pasquin train {name} --resume`."
+                f"The model `{name}` is unfinished: its training did not end. "
+                f"Go on with `pasquin train {name} --resume`."
             )
         there = ", ".join(self.models()) or "none yet"
         raise ModelError(f"There is no model `{name}` (there are: {there}). Train it with `pasquin train {name}`.")
@@ -147,7 +148,7 @@ class Workspace:
         folder = self.root / ".locks"
         with disk_errors("lock the workspace"):
             folder.mkdir(exist_ok=True)
-            handle = open(folder / f"{name}.lock", "w")
+            handle = (folder / f"{name}.lock").open("w")
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

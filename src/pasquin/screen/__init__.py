@@ -1,0 +1,81 @@
+"""The screen: what makes a completion a candidate. It is complete, fits, and is no copy of a post or of another one.
+
+    screen = open_screen(workspace, min_characters=10, max_characters=280)
+    reason, certificate, text = screen.judge(completion, prefix)
+
+`fit` looks at the text alone, `novelty` compares it with every collected post of the workspace. The rejection reasons
+are `REASONS`, tried in that order. Not covered: whether a text is true, sensible, or about a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from pasquin.records import Completion, NoveltyCertificate
+from pasquin.screen.fit import Fit
+from pasquin.screen.novelty import NoveltyIndex
+from pasquin.texts import text_key
+from pasquin.workspace import Workspace
+from pasquin.workspace.shards import has_posts, posts_query
+
+__all__ = ["REASONS", "Fit", "NoveltyIndex", "Screen", "open_screen"]
+
+REASONS: Final = (
+    "incomplete",
+    "garbled",
+    "empty",
+    "too_short",
+    "too_long",
+    "repetitive",
+    "duplicate",
+    "verbatim",
+    "near",
+)
+"""Why a completion is no candidate, in the order in which it is looked at."""
+
+
+class Screen:
+    """Judges completions one after the other, and remembers those it let pass: a second one alike is a duplicate."""
+
+    def __init__(self, index: NoveltyIndex, fit: Fit, seen: Iterable[str] = ()) -> None:
+        """`seen` are `text_key`s of candidates that are there already."""
+        self.index = index
+        self.fit = fit
+        self._seen = set(seen)
+
+    def judge(self, completion: Completion, prefix: str = "") -> tuple[str | None, NoveltyCertificate | None, str]:
+        """Why `prefix` + completion is rejected (None: it is a candidate), its novelty, and the normalised text.
+
+        The certificate is there for candidates and for what was rejected as `verbatim` or `near`. A text that is cut
+        off (`finish` is `length`) is `incomplete`, whatever it says.
+        """
+        reason, text = self.fit.judge(completion, prefix)
+        if reason is not None:
+            return reason, None, text
+        key = text_key(text)
+        if key in self._seen:
+            return "duplicate", None, text
+        certificate = self.index.certificate(text)
+        if certificate.kind != "novel":
+            return certificate.kind, certificate, text
+        self._seen.add(key)
+        return None, certificate, text
+
+
+def open_screen(workspace: Workspace, *, min_characters: int, max_characters: int, seen: Iterable[str] = ()) -> Screen:
+    """The screen of a workspace: against every post ever collected there, whichever corpus it is in or not.
+
+    Lengths are in characters (code points) of the normalised text. Without any post every text is novel.
+    """
+    index = NoveltyIndex(_collected(workspace))
+    return Screen(index, Fit(min_characters, max_characters), seen)
+
+
+def _collected(workspace: Workspace) -> list[tuple[str, str]]:
+    import duckdb
+
+    if not has_posts(workspace):
+        return []
+    with duckdb.connect() as database:
+        return database.execute(f"SELECT uri, text FROM {posts_query(workspace)} ORDER BY uri").fetchall()

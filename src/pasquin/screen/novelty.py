@@ -1,0 +1,166 @@
+"""How far a text is from every collected post: the nearest post, how alike they are, and the longest run they share.
+
+Texts are compared as `texts.comparable` writes them, without case, punctuation and links, so lengths and runs count
+those characters. A text is
+
+- `verbatim` when it equals a post, stands whole in one, or contains one whole that makes up half of it or more
+  (the part in common has at least `SUBSTANTIAL` characters);
+- `near` when it is a post with edits (`similarity` is at least `NEAR_SIMILARITY`), or shares one run with a post that
+  has `LONG_RUN` characters, or `SUBSTANTIAL` characters and covers `RUN_SHARE` of it;
+- `novel` otherwise: common phrases are everybody's.
+
+`similarity` is 1 - the normalised Indel distance (rapidfuzz `ratio`: twice the length of the longest common subsequence,
+divided by both lengths) between the text and the nearest post, or the best-matching window of that post when the text
+is shorter. Posts are found through an inverted index of character n-grams; the `SHORTLIST` posts that share most of the
+rarer n-grams are compared in full. Not covered: paraphrase and translation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from pasquin.records import Novelty, NoveltyCertificate
+from pasquin.texts import comparable, normalise, remove_links
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SUBSTANTIAL: Final = 30
+LONG_RUN: Final = 60
+RUN_SHARE: Final = 0.6
+NEAR_SIMILARITY: Final = 0.8
+SHORTLIST: Final = 12
+
+_N: Final = 6
+_BUCKETS: Final = 1 << 22
+_MULTIPLIER: Final = 0x9E3779B1
+_COMMON_SHARE: Final = 0.01
+_COMMON_LEAST: Final = 64
+
+
+class NoveltyIndex:
+    """An index of posts, built once; `certificate` may be called from several threads."""
+
+    def __init__(self, posts: Iterable[tuple[str, str]]) -> None:
+        """Index `(uri, text)` pairs; of posts that compare equal the first one stands for all."""
+        import numpy as np
+
+        self._by_text: dict[str, int] = {}
+        self._uris: list[str] = []
+        for uri, text in posts:
+            key = comparable(remove_links(normalise(text)))
+            if key and key not in self._by_text:
+                self._by_text[key] = len(self._uris)
+                self._uris.append(uri)
+        self._texts = list(self._by_text)
+        self._lengths = np.array([len(text) for text in self._texts], dtype=np.int64)
+        self._build()
+
+    def __len__(self) -> int:
+        """Number of different texts in the index."""
+        return len(self._texts)
+
+    def _build(self) -> None:
+        """Postings: for every hashed n-gram the posts it stands in, as one array cut at `_starts`."""
+        import numpy as np
+
+        grams = _grams("".join(self._texts))
+        owner = np.repeat(np.arange(len(self._texts), dtype=np.int64), self._lengths)[: len(grams)]
+        if len(grams):
+            # An n-gram that begins in the last n-1 characters of a text runs into the next one: it is none.
+            ends = np.repeat(np.cumsum(self._lengths), self._lengths)[: len(grams)]
+            inside = np.arange(len(grams)) + _N <= ends
+            grams, owner = grams[inside], owner[inside]
+        pairs = np.unique((grams.astype(np.uint64) << np.uint64(32)) | owner.astype(np.uint64))
+        buckets = (pairs >> np.uint64(32)).astype(np.int64)
+        self._postings = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int32)
+        self._starts = np.zeros(_BUCKETS + 1, dtype=np.int32)
+        np.cumsum(np.bincount(buckets, minlength=_BUCKETS), out=self._starts[1:])
+
+    def certificate(self, text: str) -> NoveltyCertificate:
+        """How far `text` is from every post of the index."""
+        key = comparable(remove_links(normalise(text)))
+        same = self._by_text.get(key)
+        if same is not None:
+            return NoveltyCertificate(
+                kind="verbatim", nearest_uri=self._uris[same], similarity=1.0, longest_run=len(key)
+            )
+        shortlist = self._shortlist(key)
+        if not shortlist:
+            return NoveltyCertificate(kind="novel", nearest_uri=None, similarity=0.0, longest_run=0)
+        return self._compare(key, shortlist)
+
+    def _compare(self, key: str, shortlist: list[int]) -> NoveltyCertificate:
+        from rapidfuzz import fuzz
+
+        kind: Novelty = "novel"
+        longest = 0
+        nearest, similarity = shortlist[0], -1.0
+        for post in shortlist:
+            text = self._texts[post]
+            longest = max(longest, longest_shared_run(key, text, longest))
+            inner, outer = sorted((key, text), key=len)
+            if len(inner) >= SUBSTANTIAL and inner in outer and (inner is key or 2 * len(inner) >= len(key)):
+                kind = "verbatim"
+                alike = 1.0
+            elif len(key) < len(text) and len(key) >= SUBSTANTIAL:
+                alike = max(fuzz.ratio(key, text), fuzz.partial_ratio(key, text, score_cutoff=50)) / 100
+            else:
+                alike = fuzz.ratio(key, text) / 100
+            if alike > similarity:
+                nearest, similarity = post, alike
+        if kind == "novel" and (
+            similarity >= NEAR_SIMILARITY
+            or longest >= LONG_RUN
+            or (longest >= SUBSTANTIAL and longest >= RUN_SHARE * len(key))
+        ):
+            kind = "near"
+        return NoveltyCertificate(
+            kind=kind, nearest_uri=self._uris[nearest], similarity=round(similarity, 4), longest_run=longest
+        )
+
+    def _shortlist(self, key: str) -> list[int]:
+        """Posts sharing most n-grams with `key`, best first, ties in index order. Very common n-grams don't count."""
+        import numpy as np
+
+        grams = np.unique(_grams(key))
+        if not len(grams) or not self._texts:
+            return []
+        sizes = self._starts[grams + 1] - self._starts[grams]
+        rare = sizes <= max(_COMMON_LEAST, int(_COMMON_SHARE * len(self._texts)))
+        chosen = grams[rare] if np.any(sizes[rare]) else grams
+        hits = np.concatenate([self._postings[self._starts[gram] : self._starts[gram + 1]] for gram in chosen])
+        if not len(hits):
+            return []
+        shared = np.bincount(hits, minlength=len(self._texts))
+        best = np.argpartition(shared, -SHORTLIST)[-SHORTLIST:] if len(shared) > SHORTLIST else np.arange(len(shared))
+        best = best[shared[best] > 0]
+        return [int(post) for post in best[np.lexsort((best, -shared[best]))]]
+
+
+def _grams(text: str) -> NDArray[np.int64]:
+    """Hashes (bucket numbers) of all character n-grams of `text`, in order; empty when it is shorter than n."""
+    import numpy as np
+
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    count = len(codes) - _N + 1
+    if count <= 0:
+        return np.zeros(0, dtype=np.int64)
+    hashes = np.zeros(count, dtype=np.uint32)
+    for offset in range(_N):
+        hashes = hashes * np.uint32(_MULTIPLIER) + codes[offset : offset + count]
+    hashes ^= hashes >> np.uint32(15)
+    return (hashes * np.uint32(0x85EBCA6B) >> np.uint32(32 - 22)).astype(np.int64)
+
+
+def longest_shared_run(one: str, other: str, least: int = 0) -> int:
+    """Length of the longest string found in both texts; 0 when it is not longer than `least`."""
+    length, begin = least, 0
+    while begin + length < len(one):
+        if one[begin : begin + length + 1] in other:
+            length += 1
+        else:
+            begin += 1
+    return length if length > least else 0

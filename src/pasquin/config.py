@@ -120,13 +120,19 @@ class GenerateSettings(StageSettings):
     batch: int = Field(256, ge=1)
     """Sequences generated at a time."""
     temperature: float = Field(1.0, ge=0)
+    """Scales the logits: 0 is greedy, 1 as learned."""
     top_k: int = Field(0, ge=0)
+    """Draw from this many likeliest tokens (0: all)."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """Draw from the likeliest tokens that have this probability together (1: all)."""
     max_tokens: int = Field(128, ge=1)
     """Tokens before a completion is cut off (and rejected as incomplete)."""
     seed: int = Field(0, ge=0)
+    """Same seed, same candidates."""
     min_characters: int = Field(10, ge=1)
+    """Shorter candidates are rejected."""
     max_characters: int = Field(280, ge=1)
+    """Longer candidates are rejected."""
 
 
 class PlaySettings(StageSettings):
@@ -135,7 +141,9 @@ class PlaySettings(StageSettings):
     model_config = SettingsConfigDict(env_prefix="PASQUIN_PLAY_")
 
     host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets others in."""
     port: int = Field(8000, ge=0, le=65_535)
+    """Port to listen on; 0 takes any free one."""
     min_items: int = Field(8, ge=1)
     """A category needs this many human and this many model items before it is offered."""
 

@@ -1,0 +1,58 @@
+"""Settings: flag over environment over file over default, and nonsense is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pasquin.config import PrepareSettings, TrainSettings, load
+from pasquin.errors import UsageError
+
+
+def test_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toml = tmp_path / "pasquin.toml"
+    toml.write_text("[train]\nminutes = 1\nseed = 1\npatience = 7\n")
+    monkeypatch.setenv("PASQUIN_TRAIN_MINUTES", "2")
+    monkeypatch.setenv("PASQUIN_TRAIN_SEED", "2")
+    settings = load(TrainSettings, toml, minutes=3.0, epochs=None)
+    assert (settings.minutes, settings.seed, settings.patience, settings.steps) == (3.0, 2, 7, None)
+
+
+def test_unknown_setting_is_named(tmp_path: Path) -> None:
+    toml = tmp_path / "pasquin.toml"
+    toml.write_text("[train]\nminuets = 1\n")
+    with pytest.raises(UsageError, match="minuets"):
+        load(TrainSettings, toml)
+
+
+def test_nonsense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="minutes"):
+        load(TrainSettings, None, minutes=-1.0)
+    with pytest.raises(UsageError, match="split"):
+        load(PrepareSettings, None, split="alphabetical")
+    monkeypatch.setenv("PASQUIN_TRAIN_SEED", "soon")
+    with pytest.raises(UsageError, match="seed"):
+        load(TrainSettings, None)
+
+
+@pytest.mark.parametrize("content", [b"[train", b"\xff\xfe", b"train = 3\n"])
+def test_broken_file_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    toml = tmp_path / "pasquin.toml"
+    toml.write_bytes(content)
+    with pytest.raises(UsageError):
+        load(TrainSettings, toml)
+
+
+def test_every_setting_is_documented() -> None:
+    """A setting whose meaning is not written under it is one nobody can use."""
+    import ast
+    import inspect
+
+    from pasquin import config
+
+    for node in ast.parse(inspect.getsource(config)).body:
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Settings") and node.name != "StageSettings":
+            for field, after in zip(node.body, [*node.body[1:], None], strict=True):
+                if isinstance(field, ast.AnnAssign):
+                    assert isinstance(after, ast.Expr), f"{node.name}.{ast.unparse(field.target)}"

@@ -29,8 +29,8 @@ _TAGS: Final = re.compile("(\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f)|[\
 _SPACES: Final = re.compile("[^\\S\n]+")
 _AROUND_BREAK: Final = re.compile(" ?\n ?")
 _MANY_BREAKS: Final = re.compile("\n{3,}")
-# UTF-8 read as a one-byte encoding always shows a letter or symbol of these; emoji, curly quotes and Asian scripts alone
-# are never mojibake, which spares most texts the slower check.
+# UTF-8 read as a one-byte encoding always shows a letter or symbol of these; emoji, curly quotes and Asian scripts
+# alone are never mojibake, which spares most texts the slower check.
 _MAYBE_MOJIBAKE: Final = re.compile("[\x80-\u052f√├┬╬╧]")
 
 _CLOSING: Final = ".,;:!?)]}'\"”’»…"
@@ -111,8 +111,8 @@ def _behind_link(match: re.Match[str]) -> str:
 def comparable(text: str) -> str:
     """What a text is compared by: case folded, compatibility forms and punctuation removed, words apart by one space.
 
-    `Don’t  PANIC!` and `dont panic` are the same. Letters, digits, marks and symbols (emoji, currency) stay; a text that
-    consists of punctuation alone is compared as it is.
+    `Don’t  PANIC!` and `dont panic` are the same. Letters, digits, marks and symbols (emoji, currency) stay; a text
+    that consists of punctuation alone is compared as it is.
     """
     if text.isascii():
         folded = " ".join(text.lower().translate(_ASCII_COMPARABLE).split())
@@ -133,5 +133,5 @@ def _comparable_character(character: str) -> str:
 
 
 def text_key(text: str) -> str:
-    """SHA-256, in hexadecimal, of what `text` is compared by: equal for texts that differ in case or punctuation only."""
+    """SHA-256, in hexadecimal, of what `text` is compared by: equal for texts that differ in case and punctuation."""
     return hashlib.sha256(comparable(text).encode("utf-8", "replace")).hexdigest()

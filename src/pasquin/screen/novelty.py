@@ -9,9 +9,9 @@ those characters. A text is
   has `LONG_RUN` characters, or `SUBSTANTIAL` characters and covers `RUN_SHARE` of it;
 - `novel` otherwise: common phrases are everybody's.
 
-`similarity` is 1 - the normalised Indel distance (rapidfuzz `ratio`: twice the length of the longest common subsequence,
+`similarity` is 1 - the normalised Indel distance (rapidfuzz `ratio`: twice the longest common subsequence's length,
 divided by both lengths) between the text and the nearest post, or the best-matching window of that post when the text
-is shorter. Posts are found through an inverted index of character n-grams; the `SHORTLIST` posts that share most of the
+is shorter and shares a quarter of its n-grams with it. Posts are found through an inverted index of character n-grams; the `SHORTLIST` posts that share most of the
 rarer n-grams are compared in full. Not covered: paraphrase and translation.
 """
 
@@ -31,11 +31,13 @@ SUBSTANTIAL: Final = 30
 LONG_RUN: Final = 60
 RUN_SHARE: Final = 0.6
 NEAR_SIMILARITY: Final = 0.8
-SHORTLIST: Final = 12
+SHORTLIST: Final = 8
 
+_BETWEEN: Final = "\0"  # stands in no comparable text
 _N: Final = 6
 _BUCKETS: Final = 1 << 22
 _MULTIPLIER: Final = 0x9E3779B1
+_WINDOW_SHARE: Final = 0.25
 _COMMON_SHARE: Final = 0.01
 _COMMON_LEAST: Final = 64
 
@@ -73,7 +75,9 @@ class NoveltyIndex:
             ends = np.repeat(np.cumsum(self._lengths), self._lengths)[: len(grams)]
             inside = np.arange(len(grams)) + _N <= ends
             grams, owner = grams[inside], owner[inside]
-        pairs = np.unique((grams.astype(np.uint64) << np.uint64(32)) | owner.astype(np.uint64))
+        pairs = (grams.astype(np.uint64) << np.uint64(32)) | owner.astype(np.uint64)
+        pairs.sort()
+        pairs = pairs[np.flatnonzero(np.diff(pairs, prepend=np.uint64(2**64 - 1)))]  # once a post
         buckets = (pairs >> np.uint64(32)).astype(np.int64)
         self._postings = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int32)
         self._starts = np.zeros(_BUCKETS + 1, dtype=np.int32)
@@ -92,23 +96,23 @@ class NoveltyIndex:
             return NoveltyCertificate(kind="novel", nearest_uri=None, similarity=0.0, longest_run=0)
         return self._compare(key, shortlist)
 
-    def _compare(self, key: str, shortlist: list[int]) -> NoveltyCertificate:
+    def _compare(self, key: str, shortlist: list[tuple[int, float]]) -> NoveltyCertificate:
         from rapidfuzz import fuzz
 
         kind: Novelty = "novel"
-        longest = 0
-        nearest, similarity = shortlist[0], -1.0
-        for post in shortlist:
+        longest = longest_shared_run(key, _BETWEEN.join(self._texts[post] for post, _ in shortlist))
+        nearest, similarity = shortlist[0][0], -1.0
+        for post, share in shortlist:
             text = self._texts[post]
-            longest = max(longest, longest_shared_run(key, text, longest))
             inner, outer = sorted((key, text), key=len)
             if len(inner) >= SUBSTANTIAL and inner in outer and (inner is key or 2 * len(inner) >= len(key)):
                 kind = "verbatim"
                 alike = 1.0
-            elif len(key) < len(text) and len(key) >= SUBSTANTIAL:
-                alike = max(fuzz.ratio(key, text), fuzz.partial_ratio(key, text, score_cutoff=50)) / 100
             else:
                 alike = fuzz.ratio(key, text) / 100
+                if SUBSTANTIAL <= len(key) < len(text) and share >= _WINDOW_SHARE:
+                    best = max(alike, similarity)
+                    alike = max(alike, fuzz.partial_ratio(key, text, score_cutoff=100 * best) / 100)
             if alike > similarity:
                 nearest, similarity = post, alike
         if kind == "novel" and (
@@ -121,8 +125,11 @@ class NoveltyIndex:
             kind=kind, nearest_uri=self._uris[nearest], similarity=round(similarity, 4), longest_run=longest
         )
 
-    def _shortlist(self, key: str) -> list[int]:
-        """Posts sharing most n-grams with `key`, best first, ties in index order. Very common n-grams don't count."""
+    def _shortlist(self, key: str) -> list[tuple[int, float]]:
+        """Posts sharing most n-grams with `key` and the share of them, best first, ties in index order.
+
+        Very common n-grams don't count, unless there are no others.
+        """
         import numpy as np
 
         grams = np.unique(_grams(key))
@@ -134,10 +141,12 @@ class NoveltyIndex:
         hits = np.concatenate([self._postings[self._starts[gram] : self._starts[gram + 1]] for gram in chosen])
         if not len(hits):
             return []
-        shared = np.bincount(hits, minlength=len(self._texts))
-        best = np.argpartition(shared, -SHORTLIST)[-SHORTLIST:] if len(shared) > SHORTLIST else np.arange(len(shared))
-        best = best[shared[best] > 0]
-        return [int(post) for post in best[np.lexsort((best, -shared[best]))]]
+        shared = np.bincount(hits)
+        at_least = np.cumsum(np.bincount(shared)[::-1])[::-1]  # at_least[k]: posts that share k n-grams or more
+        level = max(1, int(np.count_nonzero(at_least >= SHORTLIST)) - 1)
+        best = np.flatnonzero(shared >= level)
+        best = best[np.argsort(-shared[best], kind="stable")][:SHORTLIST]
+        return [(int(post), float(shared[post] / len(chosen))) for post in best]
 
 
 def _grams(text: str) -> NDArray[np.int64]:
@@ -155,12 +164,12 @@ def _grams(text: str) -> NDArray[np.int64]:
     return (hashes * np.uint32(0x85EBCA6B) >> np.uint32(32 - 22)).astype(np.int64)
 
 
-def longest_shared_run(one: str, other: str, least: int = 0) -> int:
-    """Length of the longest string found in both texts; 0 when it is not longer than `least`."""
-    length, begin = least, 0
+def longest_shared_run(one: str, other: str) -> int:
+    """Length of the longest string found in both texts, in characters."""
+    length = begin = 0
     while begin + length < len(one):
         if one[begin : begin + length + 1] in other:
             length += 1
         else:
             begin += 1
-    return length if length > least else 0
+    return length

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def fetch_pip() -> None:
         with urllib.request.urlopen(index, timeout=60) as answer:
             files = json.load(answer)["urls"]
         wheel = next(file for file in files if file["packagetype"] == "bdist_wheel")
-        with urllib.request.urlopen(wheel["url"], timeout=120) as answer:
+        with urllib.request.urlopen(urllib.parse.urljoin(index, wheel["url"]), timeout=120) as answer:
             content = answer.read()
     except (OSError, ValueError, KeyError, StopIteration) as exc:
         raise BootstrapError(

@@ -1,0 +1,95 @@
+"""The web server: today the game, at `/`. `play` serves it until Ctrl-C.
+
+Requests are answered on one event loop; writes go through the game's ledger, reads of a player not in memory through a
+thread. No request is logged with its address.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from pasquin.config import PlaySettings, load
+from pasquin.errors import ResourceError, UsageError
+from pasquin.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["play"]
+
+_GRACE_SECONDS = 5
+
+
+def play(
+    workspace: Workspace,
+    corpora: Sequence[str] = (),
+    *,
+    settings: PlaySettings | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the game over `corpora` (none named: all there are) until Ctrl-C; call `ready(url)` once it answers.
+
+    Port 0 takes any free one. Raises CorpusError when a named corpus is missing, ResourceError when the port is taken,
+    UsageError when the host is none of this machine's.
+    """
+    from pasquin.server.app import create_app
+
+    settings = settings or load(PlaySettings, workspace.toml)
+    with _listen(settings.host, settings.port) as listener:
+        app = create_app(workspace, corpora, settings=settings)
+        _serve(app, listener, lambda: ready(_url(settings.host, listener)) if ready else None)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        # Listening at once, so that a second server on this port fails here and not while it starts.
+        listener.listen(2048)
+    except OSError as exc:
+        listener.close()
+        if exc.errno == errno.EADDRINUSE:
+            raise ResourceError(
+                f"Port {port} is in use: something else, perhaps another game, is serving there. "
+                f"Stop it, or choose another port with `--port {port + 1 if port < 65_535 else 0}`."
+            ) from exc
+        if exc.errno == errno.EACCES:
+            raise ResourceError(f"Port {port} is not yours to use. Choose one above 1023 with --port.") from exc
+        raise UsageError(
+            f"Cannot serve on `{host}` ({exc.strerror or exc}). Use 127.0.0.1, or 0.0.0.0 for everybody."
+        ) from exc
+    return listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None]) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if self.started:
+                started()
+
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    try:
+        Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        # Ctrl-C is how a server is told to stop; by now it has finished what it was answering.
+        return

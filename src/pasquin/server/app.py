@@ -1,0 +1,105 @@
+"""The application: routes, the built pages, and what protects them (headers, same-origin writes, small bodies)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+import pasquin
+from pasquin.config import PlaySettings
+from pasquin.errors import PasquinError, StoreError
+from pasquin.play import CategoryError, Game, PlayerError, TrialError
+from pasquin.server import game, pages
+from pasquin.server.guard import TOO_LARGE, Guard
+from pasquin.store import Store
+from pasquin.workspace import Workspace
+
+_REFRESH_SECONDS = 5
+_STATUS: dict[type[PasquinError], int] = {PlayerError: 401, TrialError: 404, CategoryError: 404, StoreError: 503}
+
+_WORDS = {404: "There is nothing here.", 413: TOO_LARGE}
+
+
+def create_app(workspace: Workspace, corpora: Sequence[str] = (), *, settings: PlaySettings | None = None) -> FastAPI:
+    """The application that plays with `corpora` (none named: all complete ones) of a workspace.
+
+    The cards are loaded here; new candidates are noticed while it runs. Raises CorpusError, StoreError.
+    """
+    store = Store.of(workspace)
+    running = Game(workspace, store, corpora, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        refreshing = asyncio.create_task(_refresh(running))
+        yield
+        refreshing.cancel()
+        with suppress(asyncio.CancelledError):
+            await refreshing
+        await asyncio.to_thread(running.close)
+        store.close()
+
+    app = _routes(lifespan)
+    app.state.game, app.state.store = running, store
+    app.add_middleware(Guard)
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI schema of `/api`, from which the pages' client is generated."""
+    return _routes(None).openapi()
+
+
+def _routes(lifespan: Any) -> FastAPI:
+    app = FastAPI(
+        title="Pasquin",
+        version=pasquin.__version__,
+        lifespan=lifespan,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(game.router)
+    app.include_router(pages.router)
+    app.add_exception_handler(PasquinError, _pasquin_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _bug)
+    return app
+
+
+async def _refresh(running: Game) -> None:
+    """Notice new candidates and corpora; one that cannot be read now leaves the game as it is."""
+    while True:
+        await asyncio.sleep(_REFRESH_SECONDS)
+        with suppress(PasquinError):
+            await asyncio.to_thread(running.refresh)
+
+
+def _message(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"message": message}, status)
+
+
+async def _pasquin_error(_: Request, exc: Exception) -> JSONResponse:
+    return _message(_STATUS.get(type(exc), 500), str(exc))  # type: ignore[arg-type]
+
+
+async def _http_error(_: Request, exc: Exception) -> JSONResponse:
+    status = exc.status_code if isinstance(exc, HTTPException) else 500
+    return _message(status, _WORDS.get(status, "This address cannot be used like that."))
+
+
+async def _invalid(_: Request, exc: Exception) -> JSONResponse:
+    first = exc.errors()[0] if isinstance(exc, RequestValidationError) else {}
+    where = ".".join(str(part) for part in first.get("loc", ())[1:] if isinstance(part, str))[:80]
+    return _message(422, f"The request makes no sense: {where or 'its body'} is missing or not as it should be.")
+
+
+async def _bug(_: Request, exc: Exception) -> JSONResponse:
+    return _message(500, "Something went wrong here, and it is not your fault. Try again in a moment.")

@@ -1,0 +1,97 @@
+"""What stands in front of every route: security headers, same-origin writes only, bodies of bounded size."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES: Final = 16 * 1024
+TOO_LARGE: Final = "The request is too large."
+NONCE: Final = "style_nonce"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Guard:
+    """ASGI middleware; puts a fresh style nonce into `scope["state"]` for the page that needs it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what must not come in, pass on the rest."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        api = scope["path"].startswith("/api/")
+        nonce = "" if api else secrets.token_urlsafe(16)
+        scope.setdefault("state", {})[NONCE] = nonce
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(MutableHeaders(scope=message), api, nonce)
+            await send(message)
+
+        answer = _refusal(scope) or self.app
+        await answer(scope, _bounded(receive), send_guarded)
+
+
+def _add_headers(headers: MutableHeaders, api: bool, nonce: str) -> None:
+    for name, value in _HEADERS.items():
+        headers[name] = value
+    headers["Content-Security-Policy"] = (
+        "default-src 'none'; frame-ancestors 'none'" if api else _POLICY.format(nonce=nonce)
+    )
+    headers.setdefault("Cache-Control", "no-store")
+
+
+def _refusal(scope: Scope) -> JSONResponse | None:
+    """Why a request is not passed on, None when it is."""
+    if scope["method"] in _SAFE:
+        return None
+    headers = Headers(scope=scope)
+    if not _same_origin(headers):
+        return JSONResponse({"message": "Only the page of this game may do that."}, 403)
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY_BYTES:
+        return JSONResponse({"message": TOO_LARGE}, 413)
+    return None
+
+
+def _same_origin(headers: Headers) -> bool:
+    """Whether a write comes from our own page, by what browsers tell; programs that tell nothing have no cookie."""
+    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+
+
+def _bounded(receive: Receive) -> Receive:
+    read = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return receive_bounded

@@ -162,4 +162,6 @@ class Workspace:
 def _complete(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if (entry / MANIFEST).is_file())
+    return sorted(
+        entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and (entry / MANIFEST).is_file()
+    )

@@ -44,6 +44,12 @@ class CollectSettings(StageSettings):
     """Posts held in memory before a shard is written."""
     max_line_bytes: int = Field(16 * 2**20, ge=1024)
     """A longer line (or text) is quarantined instead of read."""
+    account: str | None = None
+    """Whose posts these are, for files that do not say; by default the file's name."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Which column (or JSON key, dots reach inside) of csv, jsonl and parquet holds which field of a post."""
+    delimiter: str = Field("=" * 20, min_length=1)
+    """The line that separates posts in delimited text."""
 
 
 class PrepareSettings(StageSettings):

@@ -33,16 +33,21 @@ class Page:
     """Posts read together, and the cursor after them (None where the source has none).
 
     `skipped` counts well-formed input that is no post of its own by reason (deleted, direct message, …).
+    `share` is how much of the source is read after this page, 0 to 1, where the source can tell.
     """
 
     posts: tuple[Post, ...]
     cursor: str | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
+    share: float | None = None
 
 
 class Source(Protocol):
     """The reading side of a network."""
+
+    reads_files: bool
+    """Whether what stands behind the colon is a path; in a source list it is then relative to the list."""
 
     def posts(self, account: str, since: str | None) -> Iterator[Page]:
         """Pages of posts of `account` (what stands behind the colon: a handle, a path), oldest cursor first.

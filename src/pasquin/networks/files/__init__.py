@@ -1,0 +1,123 @@
+"""Files as a source of posts: what tools, archives and people keep on their disks.
+
+One `FileSource` serves all formats; a format is where to look (`find`) and a `Reader` of one file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pasquin.config import CollectSettings
+from pasquin.errors import InputError
+from pasquin.networks import Page, Quarantined
+from pasquin.networks.files.reading import InputFile, Reader, Reading, find_files
+from pasquin.networks.files.tables import read_csv, read_jsonl, read_parquet
+from pasquin.networks.files.texts import find_fortunes, read_fortune, read_text
+from pasquin.networks.files.twint import read_twint
+from pasquin.records import Post
+
+PAGE_BYTES: Final = 32 * 2**20
+"""Characters of text (and pieces of quarantine) held before a page is handed on, whatever `page_posts` says."""
+
+
+@dataclass
+class _PageInMaking:
+    posts: list[Post] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, reading: Reading) -> None:
+        if isinstance(reading, Post):
+            if not reading.text.strip():
+                self.skipped["empty"] += 1
+                return
+            self.posts.append(reading)
+            self.size += len(reading.text)
+        elif isinstance(reading, Quarantined):
+            self.quarantined.append(reading)
+            self.size += 1_000
+        else:
+            self.skipped[reading] += 1
+
+    def full(self, posts: int) -> bool:
+        return len(self.posts) >= posts or self.size >= PAGE_BYTES
+
+    def finish(self, share: float) -> Page:
+        return Page(tuple(self.posts), None, dict(self.skipped), tuple(self.quarantined), share)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A source that reads files of one format."""
+
+    settings: CollectSettings
+    find: Callable[[str], list[Path]]
+    read: Reader
+    reads_files: bool = True
+
+    def posts(self, account: str, since: str | None) -> Iterator[Page]:
+        """Pages of the posts in the files that `account` (a path, directory or pattern) means.
+
+        A file may have changed, so it is always read whole: `since` is not used. One unreadable file among several
+        is quarantined as a whole. Raises InputError when there is no file, or the only one cannot be read.
+        """
+        files = [InputFile(path) for path in self.find(account)]
+        total = max(1, sum(file.size for file in files))
+        page, before = _PageInMaking(), 0
+        for file in files:
+            for reading in self._readings(file, alone=len(files) == 1):
+                page.add(reading)
+                if page.full(self.settings.page_posts):
+                    yield page.finish(min(1.0, (before + file.position) / total))
+                    page = _PageInMaking()
+            before += file.size
+        yield page.finish(1.0)
+
+    def _readings(self, file: InputFile, alone: bool) -> Iterator[Reading]:
+        try:
+            yield from self.read(file, self.settings)
+        except InputError as exc:
+            if alone:
+                raise
+            yield file.quarantine(None, str(exc))
+        if file.damage:
+            yield file.quarantine(None, file.damage)
+
+
+def _finder(*suffixes: str) -> Callable[[str], list[Path]]:
+    return lambda pattern: find_files(pattern, suffixes)
+
+
+def twint(settings: CollectSettings) -> FileSource:
+    """JSON lines as twint wrote them."""
+    return FileSource(settings, _finder(".json", ".jsonl", ".ndjson", ".txt"), read_twint)
+
+
+def csv(settings: CollectSettings) -> FileSource:
+    """CSV with a header: a single column of texts, a column of a usual name, or a mapping."""
+    return FileSource(settings, _finder(".csv", ".tsv"), read_csv)
+
+
+def jsonl(settings: CollectSettings) -> FileSource:
+    """JSON lines or a JSON array of objects, with a mapping or usual names."""
+    return FileSource(settings, _finder(".jsonl", ".ndjson", ".json"), read_jsonl)
+
+
+def parquet(settings: CollectSettings) -> FileSource:
+    """Parquet with a mapping or usual names."""
+    return FileSource(settings, _finder(".parquet"), read_parquet)
+
+
+def text(settings: CollectSettings) -> FileSource:
+    """Texts between delimiter lines, or one a line."""
+    return FileSource(settings, _finder(".txt"), read_text)
+
+
+def fortune(settings: CollectSettings) -> FileSource:
+    """Texts between the `%` lines of fortune files; a file is an account."""
+    return FileSource(settings, find_fortunes, read_fortune)

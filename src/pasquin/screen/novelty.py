@@ -11,8 +11,8 @@ those characters. A text is
 
 `similarity` is 1 - the normalised Indel distance (rapidfuzz `ratio`: twice the longest common subsequence's length,
 divided by both lengths) between the text and the nearest post, or the best-matching window of that post when the text
-is shorter and shares a quarter of its n-grams with it. Posts are found through an inverted index of character n-grams; the `SHORTLIST` posts that share most of the
-rarer n-grams are compared in full. Not covered: paraphrase and translation.
+is shorter and shares a quarter of its n-grams with it. Posts are found through an inverted index of character n-grams;
+the `SHORTLIST` posts that share most of the rarer n-grams are compared in full. Not covered: paraphrase, translation.
 """
 
 from __future__ import annotations

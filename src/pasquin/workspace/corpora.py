@@ -1,18 +1,42 @@
-"""Reading a corpus: `corpora/<name>/posts.parquet`, one row a post, columns as the fields of `records.CorpusPost`."""
+"""Corpora on disk: `corpora/<name>/`, written whole or not at all.
+
+posts.parquet     one row a post, columns as the fields of `records.CorpusPost`, in the order of their uris
+dropped.parquet   the posts left out: `uri`, `reason`
+report.html       what a person looks at
+manifest.json     inputs, settings, counts, and `hash`: SHA-256 of the posts' content
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Final, cast
+from pathlib import Path
+from typing import Any, Final, cast
 
-from pasquin.errors import CorpusError
+import orjson
+
+from pasquin.errors import CorpusError, disk_errors
 from pasquin.records import CorpusPost, SplitName
 from pasquin.workspace import Workspace
+from pasquin.workspace.files import sync, write_manifest
 
 POSTS: Final = "posts.parquet"
+DROPPED: Final = "dropped.parquet"
+REPORT: Final = "report.html"
 SPLITS: Final[tuple[SplitName, ...]] = ("train", "validation", "test")
 COLUMNS: Final = tuple(field.name for field in fields(CorpusPost))
+
+_TYPES: Final = {
+    **dict.fromkeys(COLUMNS, "VARCHAR"),
+    "cluster": "BIGINT",
+    "created_at": "TIMESTAMP",
+    "likes": "BIGINT",
+    "reposts": "BIGINT",
+}
 
 
 def read_corpus(workspace: Workspace, name: str, split: SplitName | None = None) -> list[CorpusPost]:
@@ -43,3 +67,86 @@ def _post(row: tuple[object, ...]) -> CorpusPost:
     created_at = cast("datetime | None", values["created_at"])
     values["created_at"] = created_at.replace(tzinfo=UTC) if created_at else None
     return CorpusPost(**values)  # type: ignore[arg-type]
+
+
+def write_corpus(
+    workspace: Workspace,
+    name: str,
+    posts: Iterable[CorpusPost],
+    dropped: Mapping[str, str],
+    report: str,
+    manifest: Mapping[str, object],
+) -> dict[str, object]:
+    """Write a whole corpus and put it in the place of an older one of that name; the finished manifest is returned.
+
+    `dropped` maps uris to reasons. The folder is built beside its place and renamed, so whoever reads sees the old
+    corpus or the new one; `hash` is added to `manifest`, which is written last. Raises ResourceError or WorkspaceError
+    when the disk refuses.
+    """
+    final = workspace.corpus_dir(name)
+    building = final.with_name(f".{name}.building")
+    rows = [_row(post) for post in sorted(posts, key=lambda post: post.uri)]
+    complete = {**manifest, "hash": content_hash(rows)}
+    with disk_errors(f"write the corpus `{name}`"):
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        try:
+            _write_parquet(building / POSTS, rows, _TYPES)
+            losses = [{"uri": uri, "reason": reason} for uri, reason in sorted(dropped.items())]
+            _write_parquet(building / DROPPED, losses, {"uri": "VARCHAR", "reason": "VARCHAR"})
+            (building / REPORT).write_text(report, encoding="utf-8")
+            for file in (POSTS, DROPPED, REPORT):
+                sync(building / file)
+            write_manifest(building, complete)
+            _replace_folder(building, final)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return complete
+
+
+def content_hash(rows: Iterable[Mapping[str, Any]]) -> str:
+    """SHA-256, in hexadecimal, of rows in their order: the same content has the same hash, however it is stored."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z))
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _row(post: CorpusPost) -> dict[str, Any]:
+    return {column: getattr(post, column) for column in COLUMNS}
+
+
+def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> None:
+    """Rows as a Parquet file, through JSON lines: DuckDB reads those far faster than row-by-row inserts."""
+    import duckdb
+
+    lines = path.with_suffix(".jsonl")
+    with lines.open("wb") as handle:
+        for row in rows:
+            handle.write(orjson.dumps(row, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+    try:
+        with duckdb.connect() as database:
+            database.execute("SET threads = 1")  # one thread: the same rows give the same bytes
+            database.read_json(str(lines), format="newline_delimited", columns=dict(types)).write_parquet(
+                str(path), compression="zstd"
+            )
+    except duckdb.IOException as exc:
+        raise OSError(_errno_of(exc), str(exc).splitlines()[0]) from exc
+    lines.unlink()
+
+
+def _errno_of(exc: Exception) -> int:
+    import errno
+
+    return errno.ENOSPC if "No space left" in str(exc) else errno.EIO
+
+
+def _replace_folder(building: Path, final: Path) -> None:
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        os.replace(final, old)
+    os.replace(building, final)
+    sync(final.parent)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,229 @@
+"""report.html: what became of the posts, in one file that needs no network and no script.
+
+Plots are bars in SVG with their labels in HTML around them, so that text keeps its size on a phone; colours follow the
+reader's light or dark setting. The same corpus gives the same page.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from html import escape
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from pasquin.prepare.clean import REASONS
+from pasquin.records import CorpusPost
+
+ACCOUNTS_SHOWN: Final = 20
+_BINS: Final = 28
+_SPLIT_WORDS: Final = {
+    "train": "learned from",
+    "validation": "measures the training",
+    "test": "kept for the game, never trained on",
+}
+_STYLE: Final = Path(__file__).with_name("report.css")
+
+
+def render(name: str, manifest: Mapping[str, Any], posts: Sequence[CorpusPost]) -> str:
+    """The page for the corpus `name`; `manifest` needs its counts, dropped, splits, accounts, settings and verdict."""
+    counts, dropped = manifest["counts"], manifest["dropped"]
+    sections = [
+        _section("Kept and dropped", _kept_and_dropped(counts["collected"], counts["kept"], dropped), wide=True),
+        _section("Splits", _splits(manifest["splits"]), wide=True),
+        _section("Length of a post, in characters", _lengths([len(post.text) for post in posts])),
+        _section("Posts over time", _over_time([post.created_at for post in posts])),
+        _section("Posts per account", _accounts(manifest["accounts"])),
+        _section("What is in them", _contents([post.text for post in posts])),
+        _section("Settings", _settings(manifest["settings"]), wide=True),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>Corpus {escape(name)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n"
+        f"<body>\n<main>\n{_heading(name, manifest)}\n" + "\n".join(sections) + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _heading(name: str, manifest: Mapping[str, Any]) -> str:
+    counts = manifest["counts"]
+    tiles = [
+        (f"{counts['kept']:,}", "posts"),
+        (f"{len(manifest['accounts']):,}", "account" if len(manifest["accounts"]) == 1 else "accounts"),
+        (f"{counts['bytes'] / 1e6:,.2f} MB", "of text"),
+        (f"{manifest['splits']['test']:,}", "for the game"),
+    ]
+    cells = "".join(f"<li><strong>{escape(value)}</strong> {escape(label)}</li>" for value, label in tiles)
+    return (
+        f'<header><p class="kind">Corpus</p><h1>{escape(name)}</h1><p>{escape(manifest["verdict"])}</p>'
+        f'<ul class="tiles">{cells}</ul></header>'
+    )
+
+
+def _section(title: str, body: str, *, wide: bool = False) -> str:
+    return f"<section{' class=wide' if wide else ''}><h2>{escape(title)}</h2>{body}</section>"
+
+
+def _kept_and_dropped(collected: int, kept: int, dropped: Mapping[str, int]) -> str:
+    lead = f"<p>Of {collected:,} collected posts, {kept:,} were kept ({_percent(kept, collected)}).</p>"
+    parts = [("kept", kept, "one"), ("dropped", collected - kept, "none")]
+    if not dropped:
+        return lead + _stack(parts)
+    rows = sorted(((REASONS[reason], count) for reason, count in dropped.items()), key=lambda row: -row[1])
+    return lead + _stack(parts) + "<h3>Why posts were dropped</h3>" + _bars(rows, collected)
+
+
+def _splits(splits: Mapping[str, int]) -> str:
+    total = sum(splits.values())
+    parts = [
+        (split, count, colour) for (split, count), colour in zip(splits.items(), ("one", "two", "three"), strict=True)
+    ]
+    words = "".join(
+        f'<li><span class="key {colour}"></span><strong>{split}</strong> {count:,} ({_percent(count, total)}): '
+        f"{escape(_SPLIT_WORDS[split])}</li>"
+        for split, count, colour in parts
+    )
+    return _stack(parts) + f'<ul class="legend">{words}</ul><p class="note">Near copies are never in two splits.</p>'
+
+
+def _lengths(lengths: Sequence[int]) -> str:
+    width = next(size for size in _nice_steps() if size * _BINS > max(lengths))
+    bins = Counter(length // width for length in lengths)
+    last = max(bins)
+    values = [bins[number] for number in range(last + 1)]
+    titles = [f"{number * width}–{(number + 1) * width - 1} characters: {bins[number]:,}" for number in range(last + 1)]
+    step = next(size for size in _nice_steps() if size >= width * (last + 1) / 6)
+    ticks = [(at / (width * (last + 1)), f"{at:,}") for at in range(0, width * (last + 1) + 1, step)]
+    return _columns("Number of posts by length", values, titles, ticks) + (
+        f'<p class="note">Median {median(lengths):,.0f}, longest {max(lengths):,}.</p>'
+    )
+
+
+def _over_time(times: Sequence[datetime | None]) -> str:
+    days = [time.date() for time in times if time is not None]
+    undated = len(times) - len(days)
+    note = f'<p class="note">{undated:,} posts don’t say when they were written.</p>' if undated else ""
+    if not days:
+        return note
+    first, last = min(days), max(days)
+    months = (last.year - first.year) * 12 + last.month - first.month + 1
+    per = 1 if months <= 48 else 3 if months <= 240 else 12  # months a column stands for
+    start = date(first.year, (first.month - 1) // per * per + 1, 1)
+    columns = Counter(((day.year - start.year) * 12 + day.month - start.month) // per for day in days)
+    number = max(columns) + 1
+    names = [_month(start, index * per) for index in range(number)]
+    span = {1: "", 3: " and two months more", 12: " and the year from it"}[per]
+    titles = [f"{name}{span}: {columns[index]:,}" for index, name in enumerate(names)]
+    return _columns("Number of posts over time", [columns[i] for i in range(number)], titles, _ticks(names)) + note
+
+
+def _month(start: date, months: int) -> str:
+    total = start.month - 1 + months
+    return f"{start.year + total // 12}-{total % 12 + 1:02d}"
+
+
+def _ticks(names: Sequence[str]) -> list[tuple[float, str]]:
+    """At most about six labels: years where they begin, months in a shorter time."""
+    starts = [index for index, name in enumerate(names) if name.endswith("-01")]
+    if len(starts) >= 3:
+        chosen = starts[:: -(-len(starts) // 6)]
+        return [(index / len(names), names[index][:4]) for index in chosen]
+    chosen = list(range(0, len(names), -(-len(names) // 5)))
+    return [(index / len(names), names[index]) for index in chosen]
+
+
+def _accounts(accounts: Sequence[Mapping[str, Any]]) -> str:
+    rows = [(str(entry["handle"] or entry["account"]), int(entry["posts"])) for entry in accounts[:ACCOUNTS_SHOWN]]
+    rest = accounts[ACCOUNTS_SHOWN:]
+    total = sum(int(entry["posts"]) for entry in accounts)
+    note = ""
+    if rest:
+        posts = sum(int(entry["posts"]) for entry in rest)
+        note = f'<p class="note">{len(rest):,} more accounts have {posts:,} posts together.</p>'
+    return _bars(rows, total) + note
+
+
+def _contents(texts: Sequence[str]) -> str:
+    import regex
+
+    patterns = {
+        "emoji": r"\p{Emoji_Presentation}|\p{Emoji}\ufe0f",
+        "a #hashtag": r"(?<!\w)#\w",
+        "an @mention": r"(?<!\w)@\w",
+        "a line break": r"\n",
+        "a question mark": r"\?",
+        "a digit": r"\d",
+    }
+    rows = []
+    for label, pattern in patterns.items():
+        found = regex.compile(pattern).search
+        rows.append((label, sum(found(text) is not None for text in texts)))
+    return _bars(rows, len(texts), whole=True)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    items = "".join(
+        f"<div><dt>{escape(key)}</dt><dd>{escape(str(value))}</dd></div>" for key, value in settings.items()
+    )
+    return f"<dl>{items}</dl>"
+
+
+def _bars(rows: Sequence[tuple[str, int]], total: int, *, whole: bool = False) -> str:
+    """Horizontal bars with label and count, as long as the largest, or as the whole."""
+    longest = max(total if whole else max((count for _, count in rows), default=0), 1)
+    lines = "".join(
+        f'<tr><th scope="row"><bdi>{escape(label)}</bdi></th>'
+        f'<td class="bar"><span style="width:{100 * count / longest:.2f}%"></span></td>'
+        f"<td>{count:,}</td><td>{_percent(count, total)}</td></tr>"
+        for label, count in rows
+    )
+    return f'<table class="bars">{lines}</table>'
+
+
+def _stack(parts: Sequence[tuple[str, int, str]]) -> str:
+    """One bar cut into parts; narrow parts keep a sliver one can see."""
+    total = max(sum(count for _, count, _ in parts), 1)
+    spans = "".join(
+        f'<span class="{colour}" style="flex:{count / total:.5f}" title="{escape(label)}: {count:,}"></span>'
+        for label, count, colour in parts
+        if count
+    )
+    words = ", ".join(f"{label} {count:,}" for label, count, _ in parts)
+    return f'<div class="stack" role="img" aria-label="{escape(words)}">{spans}</div>'
+
+
+def _columns(label: str, values: Sequence[int], titles: Sequence[str], ticks: Sequence[tuple[float, str]]) -> str:
+    """Vertical bars over an axis; `ticks` are (position between 0 and 1, label)."""
+    top = next(size for size in _nice_steps() if size >= max(values))
+    rects = "".join(
+        f'<rect x="{index + 0.06:.2f}" width="0.88" y="{100 - 100 * value / top:.2f}" height="{100 * value / top:.2f}">'
+        f"<title>{escape(title)}</title></rect>"
+        for index, (value, title) in enumerate(zip(values, titles, strict=True))
+    )
+    below = "".join(f'<span style="left:{100 * at:.2f}%">{escape(text)}</span>' for at, text in ticks if at < 0.97)
+    return (
+        f'<figure role="img" aria-label="{escape(label)}, at most {max(values):,}">'
+        f'<div class="scale"><span>{top:,}</span><span>{top / 2:,.10g}</span><span>0</span></div>'
+        f'<svg viewBox="0 0 {len(values)} 100" preserveAspectRatio="none" aria-hidden="true">{rects}</svg>'
+        f'<div class="ticks">{below}</div></figure>'
+    )
+
+
+def _nice_steps() -> list[int]:
+    """1, 2, 4, 5, 10, 20, …: sizes that make readable axes."""
+    return [digit * 10**power for power in range(12) for digit in (1, 2, 4, 5)]
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / whole if whole else 0.0
+    return (
+        f"{share:.0f}%"
+        if share >= 10 or share == 0
+        else f"{share:.1f}%"
+        if share >= 0.1
+        else "<0.1%".replace("<", "&lt;")
+    )

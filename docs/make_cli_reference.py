@@ -15,8 +15,8 @@ HERE = Path(__file__).parent
 PASQUIN = Path(sys.executable).parent / "pasquin"
 HEAD = """# Commands
 
-Made from `pasquin COMMAND --help` by `docs/make_cli_reference.py`. Every command prints data on stdout and talk on stderr;
-with `--json`, stdout carries one JSON object. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Made from `pasquin COMMAND --help` by `docs/make_cli_reference.py`. Every command prints data on stdout and talk on
+stderr; with `--json`, stdout carries one JSON object. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 

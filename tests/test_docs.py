@@ -34,8 +34,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def _commands(page: Path) -> list[list[str]]:
-    found = []
-    for block in re.findall(r"```[a-z]*\n(.*?)```", page.read_text(), re.S):
+    text, found = page.read_text(), []
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, re.S)
+    spans = re.findall(r"`(pasquin [a-z][^`\n]*)`", re.sub(r"```.*?```", "", text, flags=re.S))
+    for block in [*blocks, *spans]:
         for line in block.splitlines():
             for part in re.split(r"&&|;", line.split("  #")[0]):
                 if part.strip().startswith("pasquin ") and "Usage:" not in part and "…" not in part:

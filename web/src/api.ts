@@ -1,0 +1,59 @@
+/** The server's API, typed from its OpenAPI schema. Every failure becomes an `ApiError` a person can read. */
+
+import createClient from "openapi-fetch";
+
+import type { components, paths } from "./api.gen";
+
+type Schemas = components["schemas"];
+export type GameState = Schemas["GameState"];
+export type Category = Schemas["Category"];
+export type Trial = Schemas["Trial"];
+export type Round = Schemas["Round"];
+export type Reveal = Schemas["Reveal"];
+export type Score = Schemas["Score"];
+export type Setup = Schemas["Setup"];
+export type Origin = Reveal["origin"];
+export type Answer = Schemas["GuessBody"];
+
+const PATIENCE_MS = 15_000;
+
+/** A refusal or a failure. `status` is 0 when the server did not answer at all. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  /** Whether trying the same again later makes sense. */
+  get transient(): boolean {
+    return this.status === 0 || this.status >= 500 || this.status === 429;
+  }
+}
+
+const client = createClient<paths>({
+  fetch: (request) => fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) }),
+});
+
+async function answerOf<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+  let result;
+  try {
+    result = await call;
+  } catch {
+    throw new ApiError(0, "The game's server does not answer.");
+  }
+  if (!result.response.ok) {
+    const said = result.error as { message?: unknown } | undefined;
+    throw new ApiError(result.response.status, typeof said?.message === "string" ? said.message : "Something went wrong.");
+  }
+  return result.data as T;
+}
+
+export const api = {
+  state: () => answerOf<GameState>(client.GET("/api/game")),
+  start: () => answerOf<Score>(client.POST("/api/game/start")),
+  round: (category: string) => answerOf<Round>(client.GET("/api/game/round", { params: { query: { category } } })),
+  guess: (body: Answer) => answerOf<Reveal>(client.POST("/api/game/guess", { body })),
+  erase: () => answerOf<undefined>(client.DELETE("/api/game/player")),
+};

@@ -1,0 +1,42 @@
+import { UnstyledButton } from "@mantine/core";
+
+import type { Origin } from "../api";
+import { HumanIcon, ModelIcon } from "./icons";
+
+type Props = { disabled: boolean; pending: Origin | undefined; onGuess: (origin: Origin) => void };
+
+/** The two answers. They stay focusable while a guess is on its way, so that the focus is not lost. */
+export function Choices({ disabled, pending, onGuess }: Props) {
+  return (
+    <div className="choices">
+      <UnstyledButton
+        className="choice choice-human"
+        data-pending={pending === "human" || undefined}
+        aria-disabled={disabled}
+        aria-keyshortcuts="H ArrowLeft"
+        onClick={() => onGuess("human")}
+      >
+        <HumanIcon size={22} />
+        <span>Human</span>
+        <kbd aria-hidden="true">H</kbd>
+      </UnstyledButton>
+      <UnstyledButton
+        className="choice choice-model"
+        data-pending={pending === "model" || undefined}
+        aria-disabled={disabled}
+        aria-keyshortcuts="A ArrowRight"
+        onClick={() => onGuess("model")}
+      >
+        <ModelIcon size={22} />
+        <span>AI</span>
+        <kbd aria-hidden="true">A</kbd>
+      </UnstyledButton>
+      <p className="hint soft small" aria-hidden="true">
+        <span className="hint-keys">
+          <kbd>←</kbd> human · AI <kbd>→</kbd>
+        </span>
+        <span className="hint-swipe">Swipe the card: left for human, right for AI</span>
+      </p>
+    </div>
+  );
+}

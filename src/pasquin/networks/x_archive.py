@@ -11,6 +11,7 @@ to do harm is refused before anything is read from it.
 
 from __future__ import annotations
 
+import html
 import re
 import zipfile
 import zlib
@@ -60,11 +61,16 @@ class _Archive:
         return sorted((name for name in self.names if pattern.fullmatch(name)), key=_natural)
 
     def chunks(self, name: str, file: InputFile) -> Iterator[bytes]:
-        """The content of a file; `file` counts what was read."""
-        with self.open(name) as handle:
-            while chunk := handle.read(CHUNK):
-                file.position += len(chunk)
-                yield chunk
+        """The content of a file of the archive; `file` counts what was read. Raises InputError when it is damaged."""
+        try:
+            with self.open(name) as handle:
+                while chunk := handle.read(CHUNK):
+                    file.position += len(chunk)
+                    yield chunk
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as exc:
+            raise InputError(
+                f"{file.path} is damaged or locked at {name} ({exc}). Download the archive again; nothing was read."
+            ) from exc
 
 
 @dataclass(frozen=True)
@@ -89,20 +95,24 @@ def read_x_archive(file: InputFile, settings: CollectSettings) -> Iterator[Readi
     Raises InputError, before the first post, when it is damaged, hostile or no X archive.
     """
     if file.path.is_dir():
+        file.size = sum(path.stat().st_size for path in (file.path / "data").rglob("*.js"))
         yield from _posts(_unpacked(file.path), file, settings)
         return
     try:
-        with zipfile.ZipFile(file.path) as archive:
-            opened = _Archive(tuple(archive.namelist()), archive.open)
-            wanted = [name for pattern in (_TWEETS, _NOTES, _ABOUT) for name in opened.matching(pattern)]
-            _refuse_hostile(archive, wanted, file)
-            _refuse_damaged(archive, wanted, file)
-            file.size = sum(archive.getinfo(name).file_size for name in wanted)
-            yield from _posts(opened, file, settings)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as exc:
+        archive = zipfile.ZipFile(file.path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as exc:
         raise InputError(
             f"{file.path} is no zip that can be read ({exc}). If it is your X archive, download it again, whole."
         ) from exc
+    with archive:
+        opened = _Archive(tuple(archive.namelist()), archive.open)
+        wanted = [name for pattern in (_TWEETS, _NOTES, _ABOUT) for name in opened.matching(pattern)]
+        _refuse_hostile(archive, wanted, file)
+        for name in wanted:  # entries have checksums: damage is found before a post is stored
+            for _ in opened.chunks(name, file):
+                pass
+        file.position, file.size = 0, sum(archive.getinfo(name).file_size for name in wanted)
+        yield from _posts(opened, file, settings)
 
 
 def _refuse_hostile(archive: zipfile.ZipFile, wanted: list[str], file: InputFile) -> None:
@@ -123,19 +133,6 @@ def _refuse_hostile(archive: zipfile.ZipFile, wanted: list[str], file: InputFile
             )
     if len(set(wanted)) != len(wanted):
         raise InputError(f"{file.path} is no X archive: it has two files of one name. Nothing was read.")
-
-
-def _refuse_damaged(archive: zipfile.ZipFile, wanted: list[str], file: InputFile) -> None:
-    """Read what will be read once, so that damage is found (zip entries have checksums) before a post is stored."""
-    for name in wanted:
-        try:
-            with archive.open(name) as handle:
-                while handle.read(CHUNK):
-                    pass
-        except (zipfile.BadZipFile, zlib.error, EOFError) as exc:
-            raise InputError(
-                f"{file.path} is damaged at {name}. Download the archive again; nothing was read."
-            ) from exc
 
 
 def _unpacked(folder: Path) -> _Archive:
@@ -164,9 +161,9 @@ def _posts(archive: _Archive, file: InputFile, settings: CollectSettings) -> Ite
                 continue
             seen.add(reading.uri)
             yield _with_note(reading, notes)
-    for text in (text for group in notes.values() for text in group.values() if text is not None):
-        del text
-        yield "long post without its tweet"
+    for text in (text for group in notes.values() for text in group.values()):
+        if text is not None:
+            yield "long post without its tweet"
 
 
 def _reading(found: bytes, owner: _Owner | None, settings: CollectSettings) -> Post | str:
@@ -292,8 +289,6 @@ def _with_note(post: Post, notes: _Notes) -> Post:
 
 def _beginning(text: str) -> str:
     """What a cut, HTML-escaped post and its full text have in common: letters up to the first link or the cut."""
-    import html
-
     plain = re.split(r"https?://|…$", html.unescape(text))[0]
     return "".join(plain.split())[:_NOTE_PREFIX]
 

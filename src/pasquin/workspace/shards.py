@@ -49,7 +49,7 @@ SHARED: Final = "_shared"
 """Folder, beside the accounts' own, for shards of many small accounts."""
 _SMALL: Final = 50
 """Posts of a page below which an account counts as small."""
-_MANY: Final = 200
+_MANY: Final = 50
 """Small accounts of a page from which they share a shard."""
 _PAGE_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
@@ -231,6 +231,10 @@ def _write_errors() -> Iterator[None]:
     try:
         with disk_errors("write the collected posts"):
             yield
+    except RuntimeError as exc:  # DuckDB's way of passing Ctrl-C on
+        if "interrupted" in str(exc).lower():
+            raise KeyboardInterrupt from exc
+        raise
     except duckdb.Error as exc:
         reason = str(exc).splitlines()[0]
         if "No space left" in reason or "Disk quota" in reason:

@@ -6,7 +6,7 @@ One `FileSource` serves all formats; a format is where to look (`find`) and a `R
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -67,15 +67,13 @@ class FileSource:
         is quarantined as a whole. Raises InputError when there is no file, or the only one cannot be read.
         """
         files = [InputFile(path) for path in self.find(account)]
-        total = max(1, sum(file.size for file in files))
-        page, before = _PageInMaking(), 0
+        page = _PageInMaking()
         for file in files:
             for reading in self._readings(file, alone=len(files) == 1):
                 page.add(reading)
                 if page.full(self.settings.page_posts):
-                    yield page.finish(min(1.0, (before + file.position) / total))
+                    yield page.finish(_share(files))
                     page = _PageInMaking()
-            before += file.size
         yield page.finish(1.0)
 
     def _readings(self, file: InputFile, alone: bool) -> Iterator[Reading]:
@@ -87,6 +85,11 @@ class FileSource:
             yield file.quarantine(None, str(exc))
         if file.damage:
             yield file.quarantine(None, file.damage)
+
+
+def _share(files: Sequence[InputFile]) -> float:
+    """How much of the files is read; readers that count otherwise (archives) correct a file's `size` on the way."""
+    return min(1.0, sum(file.position for file in files) / max(1, sum(file.size for file in files)))
 
 
 def _finder(*suffixes: str) -> Callable[[str], list[Path]]:

@@ -81,7 +81,7 @@ def _between(file: InputFile, settings: CollectSettings, delimiters: tuple[bytes
         if size > settings.max_line_bytes and broken is None:
             reason = f"the text is longer than {settings.max_line_bytes:,} bytes"
             broken, held = file.quarantine(begin, reason, held[0]), []
-    if not file.damage:  # the text in which a damaged file breaks off is not whole
+    if (held or broken) and not file.damage:  # the text in which a damaged file breaks off is not whole
         yield broken or _post(file, account, begin, b"\n".join(held))
 
 

@@ -13,6 +13,8 @@ imports torch:
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -38,6 +40,23 @@ if TYPE_CHECKING:
     from pasquin.store import Store
     from pasquin.train import train
     from pasquin.workspace import Workspace
+
+
+class _Stage(ModuleType):
+    """A stage's module: calling it calls the stage, as importing `pasquin.collect` puts it in the verb's place."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return __getattr__(self.__name__.rpartition(".")[2])(*args, **kwargs)
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOMES and type(value) is ModuleType:
+            value.__class__ = _Stage
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -153,6 +153,8 @@ def _list_lines(path: Path) -> list[str]:
 
 def _split(written: str, settings: CollectSettings, folder: Path) -> tuple[str, str]:
     """Network and what is wanted of it; for a bare path, the network is seen from the file."""
+    if written.startswith("@"):
+        raise UsageError(f"A source list cannot name another source list, as `{written}` does. Name both instead.")
     network, colon, what = written.partition(":")
     known = sources()
     if colon and network in known:

@@ -1,0 +1,232 @@
+"""Collect, from the sources as people write them to what is in the workspace afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import pasquin
+from pasquin.collect import collect
+from pasquin.config import CollectSettings
+from pasquin.errors import InputError, Interrupted, NetworkError, UsageError, WorkspaceError
+from pasquin.networks import Page, files
+from pasquin.records import Post
+from pasquin.workspace import Workspace
+from pasquin.workspace.shards import posts_query, read_list
+
+TWEETS = Path(__file__).parents[2] / "shared" / "data" / "tweets"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.chdir(tmp_path)
+    return Workspace.create(tmp_path / "bot")
+
+
+def stored(workspace: Workspace, columns: str = "uri") -> list[tuple[object, ...]]:
+    return duckdb.sql(f"SELECT {columns} FROM {posts_query(workspace)} ORDER BY ALL").fetchall()
+
+
+def write_tweets(path: Path, count: int, accounts: int = 3) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        for number in range(count):
+            account = number % accounts
+            record = {
+                "tweet": f"post {number}",
+                "link": f"https://twitter.com/a{account}/status/{number + 1}",
+                "user_id": account,
+                "username": f"a{account}",
+                "created_at": 1590958168000 + number,
+            }
+            handle.write(json.dumps(record) + "\n")
+    return path
+
+
+def quarantine(workspace: Workspace) -> list[dict[str, str]]:
+    return [
+        json.loads(line) for path in sorted(workspace.quarantine.iterdir()) for line in path.read_text().splitlines()
+    ]
+
+
+def test_collecting_twice_adds_nothing(workspace: Workspace) -> None:
+    write_tweets(Path("vc.jsonl"), 20)
+    first = pasquin.collect(workspace, ["twint:vc.jsonl"])
+    assert (first["posts"], first["new"], first["skipped"], first["quarantined"]) == (20, 20, {}, 0)
+    again = pasquin.collect(workspace, ["vc.jsonl", "twint:./vc.jsonl"])
+    assert (again["posts"], again["new"], again["skipped"]) == (40, 0, {"already collected": 40})
+    assert set(again) == {"posts", "new", "skipped", "quarantined", "seconds", "sources"}
+    assert len(stored(workspace)) == 20
+    write_tweets(Path("vc.jsonl"), 25)
+    assert collect(workspace, ["vc.jsonl"])["new"] == 5
+
+
+def test_options_reach_the_files(workspace: Workspace) -> None:
+    Path("table.csv").write_text("words,who\nhello,ada\n")
+    Path("wise").write_text("One.\n%\nTwo.\n%\n")
+    collect(workspace, ["csv:table.csv"], columns={"text": "words", "account": "who"}, rights="licence:CC0-1.0")
+    collect(workspace, ["fortune:wise"], account="sage")
+    assert stored(workspace, "account, text, rights") == [
+        ("ada", "hello", "licence:CC0-1.0"),
+        ("sage", "One.", "unknown"),
+        ("sage", "Two.", "unknown"),
+    ]
+
+
+def test_source_lists(workspace: Workspace) -> None:
+    write_tweets(Path("data/vc.jsonl"), 6)
+    Path("data/wise").write_text("One.\n%\n")
+    Path("sources").mkdir()
+    Path("sources/mix.txt").write_text(
+        "# a mix\n\ntwint:../data/vc.jsonl  # three accounts\nfortune:../data/wise\n../data/vc.jsonl\n"
+    )
+    result = collect(workspace, ["@sources/mix.txt"])
+    assert result["new"] == 7
+    assert read_list(workspace, "mix") == [("files", "wise"), ("x", "0"), ("x", "1"), ("x", "2")]
+    assert len(stored(workspace)) == 7
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "word"),
+    [
+        ("facebook:me", UsageError, "no source `facebook:`"),
+        ("twint:", UsageError, "lacks"),
+        ("someone", UsageError, "is no source"),
+        ("twint:none.jsonl", InputError, "no file none.jsonl"),
+        ("none.jsonl", InputError, "no file none.jsonl"),
+        ("@none.txt", InputError, "cannot be read"),
+        ("@empty.txt", InputError, "names no source"),
+        ("@nested.txt", UsageError, "cannot name another"),
+        ("twint:empty.txt", InputError, "is empty"),
+        ("x-archive:broken.txt", InputError, "no zip"),
+        ("twint:broken.txt", InputError, "No post could be read"),
+        ("csv:broken.txt", InputError, "No post could be read|no column|header"),
+    ],
+)
+def test_what_makes_no_sense_is_a_sentence(
+    workspace: Workspace, source: str, error: type[Exception], word: str
+) -> None:
+    Path("empty.txt").touch()
+    Path("nested.txt").write_text("@nested.txt\n")
+    Path("broken.txt").write_bytes(b"tweets\n\xff\xff\n")
+    with pytest.raises(error, match=word) as caught:
+        collect(workspace, [source])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_nothing_to_collect(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="nothing to collect"):
+        collect(workspace, [])
+
+
+def test_what_cannot_be_read_can_be_looked_at(workspace: Workspace) -> None:
+    path = write_tweets(Path("vc.jsonl"), 3)
+    path.write_bytes(path.read_bytes() + b'{"tweet": "\xff\n' + b'{"cut": \n')
+    result = collect(workspace, ["twint:vc.jsonl"])
+    assert (result["posts"], result["quarantined"]) == (3, 2)
+    first, second = quarantine(workspace)
+    assert first["where"] == "vc.jsonl:4"
+    assert first["excerpt"] == '{"tweet": "\\xff'
+    assert second["where"] == "vc.jsonl:5"
+    assert "JSON" in second["reason"]
+    collect(workspace, ["twint:vc.jsonl"])
+    assert len(quarantine(workspace)) == 2
+    write_tweets(path, 3)
+    collect(workspace, ["twint:vc.jsonl"])
+    assert quarantine(workspace) == []
+
+
+class Feed:
+    """A network that gives a page of two posts a step, and may break."""
+
+    reads_files = False
+
+    def __init__(self, breaks_after: int = 99, error: BaseException | None = None) -> None:
+        self.breaks_after, self.error, self.asked = breaks_after, error, list[str | None]()
+
+    def posts(self, account: str, since: str | None) -> Iterator[Page]:
+        self.asked.append(since)
+        for step in range(int(since or 0), 5):
+            if step == self.breaks_after and self.error is not None:
+                raise self.error
+            numbers = (2 * step, 2 * step + 1)
+            yield Page(
+                tuple(Post(uri=f"feed:{n}", network="feed", account=account, handle="f", text=f"{n}") for n in numbers),
+                cursor=str(step + 1),
+            )
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), NetworkError("The feed is away. Try again later.")])
+def test_a_network_goes_on_where_it_was_left(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    feeds = [Feed(3, error), Feed(), Feed()]
+    opened = iter(feeds)
+    monkeypatch.setattr("pasquin.collect.sources", lambda: {"feed": "a test"})
+    monkeypatch.setattr("pasquin.collect.open_source", lambda name, settings: next(opened))
+    with pytest.raises(Interrupted if isinstance(error, KeyboardInterrupt) else NetworkError):
+        collect(workspace, ["feed:ada"])
+    assert len(stored(workspace)) == 6
+    assert collect(workspace, ["feed:ada"])["new"] == 4
+    Path("later.txt").write_text("feed:ada\n")
+    assert collect(workspace, ["@later.txt"])["posts"] == 0
+    assert [feed.asked for feed in feeds] == [[None], ["3"], ["5"]]
+    assert read_list(workspace, "later") == [("feed", "ada")]  # although nothing new came
+
+
+def test_only_one_collector_at_a_time(workspace: Workspace) -> None:
+    write_tweets(Path("vc.jsonl"), 3)
+    with workspace.lock("collect"), pytest.raises(WorkspaceError, match="busy with collect"):
+        collect(workspace, ["twint:vc.jsonl"])
+
+
+def test_a_killed_collector_loses_nothing_and_repeats_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    write_tweets(Path("vc.jsonl"), 4_000, accounts=4)
+    script = (
+        "import sys; from pathlib import Path; from pasquin.collect import collect;"
+        "from pasquin.workspace import Workspace;"
+        "from pasquin.config import CollectSettings;"
+        "w = Workspace.open(Path(sys.argv[1])); print('ready', flush=True);"
+        "collect(w, ['twint:vc.jsonl'], settings=CollectSettings(page_posts=100))"
+    )
+    draw = random.Random(7)
+    for _ in range(4):
+        with subprocess.Popen([sys.executable, "-c", script, str(workspace.root)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(draw.uniform(0.1, 0.6))
+            os.kill(process.pid, signal.SIGKILL)
+    collect(workspace, ["twint:vc.jsonl"])
+    glob = f"{workspace.posts}/*/*/*.parquet"
+    assert duckdb.sql(f"SELECT count(*), count(DISTINCT uri) FROM read_parquet('{glob}')").fetchall() == [
+        (4_000, 4_000)
+    ]
+    assert not list(workspace.posts.rglob("*.tmp"))
+
+
+def test_memory_is_bounded_by_the_page(workspace: Workspace) -> None:
+    write_tweets(Path("vc.jsonl"), 2_500)
+    pages = list(files.twint(CollectSettings(page_posts=1_000)).posts("vc.jsonl", None))
+    assert [len(page.posts) for page in pages] == [1_000, 1_000, 500]
+    shares = [page.share for page in pages]
+    assert shares == sorted(shares)  # type: ignore[type-var]
+    assert shares[-1] == 1.0
+
+
+@pytest.mark.skipif(not TWEETS.exists(), reason="the real tweets are not here")
+def test_real_tweets(workspace: Workspace) -> None:
+    result = collect(workspace, [f"twint:{TWEETS / 'vc.jsonl.gz'}"])
+    assert (result["posts"], result["new"], result["quarantined"]) == (48_844, 48_844, 0)
+    (row,) = stored(workspace, "count(*), count(DISTINCT account), count(created_at), count(likes), count(url)")
+    assert row == (48_844, 24, 48_844, 48_844, 48_844)

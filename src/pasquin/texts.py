@@ -38,8 +38,9 @@ _TLD: Final = (
     "com|net|org|edu|gov|info|news|blog|app|dev|page|social|io|co|ai|am|be|de|es|eu|fm|fr|gd|gl|im|in|is|it|la|li|ly|me|nl|"
     "ps|sh|so|st|to|tv|uk|us|vc|ws"
 )
+_PICTURE: Final = re.compile(r"[ \t]*pic\.(?:twitter|x)\.com/\S*", re.IGNORECASE)  # often glued to the last word
 _LINK: Final = re.compile(
-    r"[ \t]*(?:https?://\S*|(?<![\w@])www\.\S+|pic\.(?:twitter|x)\.com/\S*|"
+    r"[ \t]*(?:https?://\S*|(?<![\w@])www\.\S+|"
     rf"(?<![\w@./])(?:[a-z0-9][a-z0-9-]{{0,62}}\.){{1,4}}(?:{_TLD})/\S*)",
     re.IGNORECASE,
 )
@@ -96,7 +97,8 @@ def remove_links(text: str) -> str:
     if "/" not in text and "www." not in text.casefold():
         return text
     for _ in range(8):
-        shorter = normalise(_EMPTY_BRACKETS.sub("", _LINK.sub(_behind_link, text)))
+        shorter = _LINK.sub(_behind_link, _PICTURE.sub(_behind_link, text))
+        shorter = normalise(_EMPTY_BRACKETS.sub("", shorter)) if shorter != text else text
         if shorter == text:
             break
         text = shorter

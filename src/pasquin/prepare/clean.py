@@ -11,9 +11,9 @@ from pasquin.records import Post
 from pasquin.texts import normalise, remove_links
 
 REASONS: Final = {
-    "repost": "reposts of other people's words",
-    "reply": "replies to others",
-    "leading_at": "posts that begin with @",
+    "repost": "reposts",
+    "reply": "replies",
+    "leading_at": "begin with @",
     "truncated": "cut off by the network",
     "garbled": "damaged characters",
     "link_only": "nothing but a link",

@@ -18,7 +18,8 @@ from pasquin.prepare.clean import REASONS
 from pasquin.records import CorpusPost
 
 ACCOUNTS_SHOWN: Final = 20
-_BINS: Final = 28
+_NAME_SHOWN: Final = 32
+_BINS: Final = 40
 _SPLIT_WORDS: Final = {
     "train": "learned from",
     "validation": "measures the training",
@@ -31,13 +32,13 @@ def render(name: str, manifest: Mapping[str, Any], posts: Sequence[CorpusPost]) 
     """The page for the corpus `name`; `manifest` needs its counts, dropped, splits, accounts, settings and verdict."""
     counts, dropped = manifest["counts"], manifest["dropped"]
     sections = [
-        _section("Kept and dropped", _kept_and_dropped(counts["collected"], counts["kept"], dropped), wide=True),
-        _section("Splits", _splits(manifest["splits"]), wide=True),
+        _section("Kept and dropped", _kept_and_dropped(counts["collected"], counts["kept"], dropped), "wide"),
+        _section("Splits", _splits(manifest["splits"]), "wide"),
         _section("Length of a post, in characters", _lengths([len(post.text) for post in posts])),
         _section("Posts over time", _over_time([post.created_at for post in posts])),
-        _section("Posts per account", _accounts(manifest["accounts"])),
+        _section("Posts per account", _accounts(manifest["accounts"]), "tall"),
         _section("What is in them", _contents([post.text for post in posts])),
-        _section("Settings", _settings(manifest["settings"]), wide=True),
+        _section("Settings", _settings(manifest["settings"])),
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -64,8 +65,8 @@ def _heading(name: str, manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _section(title: str, body: str, *, wide: bool = False) -> str:
-    return f"<section{' class=wide' if wide else ''}><h2>{escape(title)}</h2>{body}</section>"
+def _section(title: str, body: str, shape: str = "") -> str:
+    return f'<section class="{shape}"><h2>{escape(title)}</h2>{body}</section>'
 
 
 def _kept_and_dropped(collected: int, kept: int, dropped: Mapping[str, int]) -> str:
@@ -137,7 +138,7 @@ def _ticks(names: Sequence[str]) -> list[tuple[float, str]]:
 
 
 def _accounts(accounts: Sequence[Mapping[str, Any]]) -> str:
-    rows = [(str(entry["handle"] or entry["account"]), int(entry["posts"])) for entry in accounts[:ACCOUNTS_SHOWN]]
+    rows = [(_name(entry), int(entry["posts"])) for entry in accounts[:ACCOUNTS_SHOWN]]
     rest = accounts[ACCOUNTS_SHOWN:]
     total = sum(int(entry["posts"]) for entry in accounts)
     note = ""
@@ -145,6 +146,11 @@ def _accounts(accounts: Sequence[Mapping[str, Any]]) -> str:
         posts = sum(int(entry["posts"]) for entry in rest)
         note = f'<p class="note">{len(rest):,} more accounts have {posts:,} posts together.</p>'
     return _bars(rows, total) + note
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    name = str(entry["handle"] or entry["account"])
+    return name if len(name) <= _NAME_SHOWN else name[: _NAME_SHOWN - 1] + "…"
 
 
 def _contents(texts: Sequence[str]) -> str:
@@ -167,9 +173,15 @@ def _contents(texts: Sequence[str]) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     items = "".join(
-        f"<div><dt>{escape(key)}</dt><dd>{escape(str(value))}</dd></div>" for key, value in settings.items()
+        f"<div><dt>{escape(key)}</dt><dd>{escape(_setting(value))}</dd></div>" for key, value in settings.items()
     )
     return f"<dl>{items}</dl>"
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else f"{value}"
 
 
 def _bars(rows: Sequence[tuple[str, int]], total: int, *, whole: bool = False) -> str:
@@ -177,11 +189,15 @@ def _bars(rows: Sequence[tuple[str, int]], total: int, *, whole: bool = False) -
     longest = max(total if whole else max((count for _, count in rows), default=0), 1)
     lines = "".join(
         f'<tr><th scope="row"><bdi>{escape(label)}</bdi></th>'
-        f'<td class="bar"><span style="width:{100 * count / longest:.2f}%"></span></td>'
+        f'<td class="bar">{_bar(count / longest)}</td>'
         f"<td>{count:,}</td><td>{_percent(count, total)}</td></tr>"
         for label, count in rows
     )
     return f'<table class="bars">{lines}</table>'
+
+
+def _bar(share: float) -> str:
+    return f'<span style="width:{100 * share:.2f}%"></span>' if share else ""
 
 
 def _stack(parts: Sequence[tuple[str, int, str]]) -> str:
@@ -198,16 +214,16 @@ def _stack(parts: Sequence[tuple[str, int, str]]) -> str:
 
 def _columns(label: str, values: Sequence[int], titles: Sequence[str], ticks: Sequence[tuple[float, str]]) -> str:
     """Vertical bars over an axis; `ticks` are (position between 0 and 1, label)."""
-    top = next(size for size in _nice_steps() if size >= max(values))
+    top = next(size for size in _nice_tops() if size >= max(values))
     rects = "".join(
         f'<rect x="{index + 0.06:.2f}" width="0.88" y="{100 - 100 * value / top:.2f}" height="{100 * value / top:.2f}">'
         f"<title>{escape(title)}</title></rect>"
         for index, (value, title) in enumerate(zip(values, titles, strict=True))
     )
-    below = "".join(f'<span style="left:{100 * at:.2f}%">{escape(text)}</span>' for at, text in ticks if at < 0.97)
+    below = "".join(f'<span style="left:{100 * at:.2f}%">{escape(text)}</span>' for at, text in ticks if at < 0.9)
     return (
         f'<figure role="img" aria-label="{escape(label)}, at most {max(values):,}">'
-        f'<div class="scale"><span>{top:,}</span><span>{top / 2:,.10g}</span><span>0</span></div>'
+        f'<div class="scale"><span>{top:,}</span><span>{top // 2:,}</span><span>0</span></div>'
         f'<svg viewBox="0 0 {len(values)} 100" preserveAspectRatio="none" aria-hidden="true">{rects}</svg>'
         f'<div class="ticks">{below}</div></figure>'
     )
@@ -216,6 +232,11 @@ def _columns(label: str, values: Sequence[int], titles: Sequence[str], ticks: Se
 def _nice_steps() -> list[int]:
     """1, 2, 4, 5, 10, 20, …: sizes that make readable axes."""
     return [digit * 10**power for power in range(12) for digit in (1, 2, 4, 5)]
+
+
+def _nice_tops() -> list[int]:
+    """2, 4, 6, 8, 10, 20, 30, …: even sizes for the top of an axis with a line in the middle."""
+    return [2, 4, 6, 8, *(digit * 10**power for power in range(12) for digit in (10, 16, 20, 30, 40, 50, 60, 80))]
 
 
 def _percent(part: int, whole: int) -> str:

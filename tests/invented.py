@@ -10,6 +10,7 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -77,7 +78,7 @@ _OBJECTS = (
 )
 _ENDINGS = (
     ".",
-    "!",
+    " again!",
     ", and that is fine.",
     ". Ask me how I know.",
     ".\n\nI have said what I have said.",
@@ -87,13 +88,19 @@ _ENDINGS = (
 )
 
 
-def texts(n: int, seed: int = 0) -> list[str]:
-    """`n` different invented texts of 30 to 150 characters, the same for the same seed."""
+@cache
+def _every_text() -> list[str]:
     every = [
         f"{opening} {subject} {verb} {thing}{ending}"
         for opening, subject, verb, thing, ending in itertools.product(_OPENINGS, _SUBJECTS, _VERBS, _OBJECTS, _ENDINGS)
     ]
-    return random.Random(seed).sample(every, n)
+    random.Random(0).shuffle(every)
+    return every
+
+
+def texts(n: int, start: int = 0) -> list[str]:
+    """`n` different invented texts of 30 to 150 characters, from number `start` of a list that is always the same."""
+    return _every_text()[start : start + n]
 
 
 def posts(n: int, handles: Sequence[str] = HANDLES, test_share: float = 0.5) -> list[CorpusPost]:
@@ -189,7 +196,7 @@ def add_candidates(
 def make_game(workspace: Workspace, name: str = "village", n: int = 240, generated: int = 120) -> None:
     """A workspace ready to play: a corpus of `n` posts by three accounts, and candidates for each account."""
     make_corpus(workspace, name, posts(n))
-    written = texts(n + generated, seed=7)[n:]
+    written = texts(generated, start=n)
     store = Store.of(workspace)
     add_candidates(
         store, name, written, accounts=HANDLES, nearest=("https://posts.invalid/1", "https://posts.invalid/2")

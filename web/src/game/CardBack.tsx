@@ -16,7 +16,7 @@ export function CardBack({ reveal, text }: Props) {
         </span>
         <span className="names">
           <bdi className="name ellipsis">{origin === "human" ? (human?.author ?? "A person") : "Written by AI"}</bdi>
-          <span className="handle ellipsis">
+          <span className="handle">
             {origin === "human" ? "a real post" : model ? <ModelNames model={model.model} account={model.account} /> : "a model"}
           </span>
         </span>

@@ -97,7 +97,7 @@ export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
       ) : (
         <Choices
           disabled={!trial || !idle}
-          pending={guess.isPending ? guess.variables.guess : undefined}
+          pending={guess.variables?.guess}
           onGuess={choose}
         />
       )}

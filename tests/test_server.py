@@ -1,0 +1,326 @@
+"""The game over HTTP: what is answered, what is refused, and that nothing but the text differs between origins."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from invented import make_corpus, make_game, posts
+from pasquin.config import PlaySettings
+from pasquin.errors import CorpusError, ResourceError, UsageError
+from pasquin.server import pages, play
+from pasquin.server.app import create_app, openapi
+from pasquin.server.game import COOKIE
+from pasquin.store.schema import metadata
+from pasquin.workspace import Workspace
+
+ORIGIN = {"origin": "http://testserver"}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace.create(tmp_path)
+    make_game(workspace)
+    return workspace
+
+
+@pytest.fixture
+def client(workspace: Workspace) -> Iterator[TestClient]:
+    with TestClient(create_app(workspace), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def take(client: TestClient) -> dict:
+    return client.get("/api/game/round", params={"category": "village"}).json()["trial"]
+
+
+def answer(client: TestClient, trial: str, guess: str = "human", **headers: str):
+    body = {"trial": trial, "guess": guess, "response_ms": 1234}
+    return client.post("/api/game/guess", json=body, headers=headers)
+
+
+def test_a_game_from_the_first_screen_to_erasing(client: TestClient) -> None:
+    state = client.get("/api/game").json()
+    assert state["score"] is None
+    assert state["setup"] is None
+    assert state["categories"][0]["key"] == "village"
+    assert client.get("/api/game/round", params={"category": "village"}).status_code == 401
+
+    assert client.post("/api/game/start").json()["total"] == 0
+    seen = set()
+    for _ in range(30):
+        reveal = answer(client, take(client)["id"]).json()
+        assert reveal["correct"] == (reveal["origin"] == "human")
+        assert (reveal["human"] is None) == (reveal["origin"] == "model")
+        seen.add(reveal["origin"])
+    assert seen == {"human", "model"}
+    assert client.get("/api/game").json()["score"]["total"] == 30
+
+    assert client.delete("/api/game/player").status_code == 204
+    assert COOKIE not in client.cookies
+    assert client.get("/api/game").json()["score"] is None
+
+
+def test_the_cookie_is_for_this_site_and_not_for_scripts(client: TestClient) -> None:
+    cookie = client.post("/api/game/start").headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    again = client.post("/api/game/start")
+    assert "set-cookie" not in again.headers
+    with TestClient(client.app, base_url="https://testserver") as secure:
+        assert "; secure" in secure.post("/api/game/start").headers["set-cookie"].lower()
+
+
+def test_rounds_of_both_origins_look_alike(client: TestClient) -> None:
+    """Same fields, same headers, nothing that names the item, until the guess is made."""
+    client.post("/api/game/start")
+    shapes = set()
+    for _ in range(40):
+        response = client.get("/api/game/round", params={"category": "village"})
+        body = response.json()
+        assert set(body["trial"]) == {"id", "category", "text"}
+        headers = {name: value for name, value in response.headers.items() if name not in {"content-length", "date"}}
+        overhead = len(response.content) - len(json.dumps(body["trial"]["text"], ensure_ascii=False).encode())
+        shapes.add((tuple(body), tuple(sorted(headers.items())), overhead))
+        answer(client, body["trial"]["id"])
+    assert len(shapes) == 1
+
+
+def test_every_answer_has_the_headers_that_protect(client: TestClient) -> None:
+    client.post("/api/game/start")
+    for path in ("/", "/api/game", "/api/game/round?category=village", "/nowhere", "/healthz", "/assets/none.js"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.invalid"},
+        {"origin": "null"},
+        {"origin": "http://testserver.evil.invalid"},
+        {"origin": "http://testserver:81"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site", "origin": "http://testserver"},
+    ],
+)
+def test_other_sites_cannot_write(client: TestClient, headers: dict[str, str]) -> None:
+    client.post("/api/game/start", headers=ORIGIN)
+    trial = take(client)["id"]
+    assert client.post("/api/game/start", headers=headers).status_code == 403
+    assert answer(client, trial, **headers).status_code == 403
+    assert client.delete("/api/game/player", headers=headers).status_code == 403
+    assert answer(client, trial, **ORIGIN).status_code == 200
+
+
+def test_writes_without_a_player_are_refused(client: TestClient) -> None:
+    assert answer(client, "0" * 32).status_code == 401
+    assert client.delete("/api/game/player").status_code == 401
+    client.cookies.set(COOKIE, "made-up")
+    assert answer(client, "0" * 32).status_code == 401
+
+
+def test_strange_requests_get_a_sentence_and_no_server_error(client: TestClient) -> None:
+    client.post("/api/game/start")
+    trial = take(client)["id"]
+    good = {"trial": trial, "guess": "human", "response_ms": 1}
+    bad_bodies: list[bytes] = [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"null",
+        *(
+            json.dumps(good | change).encode()
+            for change in (
+                {"guess": "ghost"},
+                {"guess": "\ud800"},
+                {"trial": "x" * 32},
+                {"trial": trial.upper() + "\n"},
+                {"response_ms": -1},
+                {"response_ms": 1e300},
+                {"response_ms": "soon"},
+                {"extra": "<script>"},
+                {"trial": None},
+            )
+        ),
+    ]
+    for body in bad_bodies:
+        response = client.post("/api/game/guess", content=body, headers={"content-type": "application/json"})
+        assert response.status_code == 422, body
+        assert set(response.json()) == {"message"}
+        assert "script" not in response.text
+    for category in ("", "nowhere", "\x00", "../..", "village/" + "x" * 500):
+        response = client.get("/api/game/round", params={"category": category})
+        assert response.status_code in {404, 422}
+        assert set(response.json()) == {"message"}
+    for path in ("/assets/..%2f..%2fapp.py", "/assets/%00", "/api/nowhere", "/docs"):
+        assert client.get(path).status_code == 404
+    assert client.get("/api/game/guess").status_code == 405
+    assert answer(client, trial).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_refused_whether_or_not_it_says_so(client: TestClient) -> None:
+    client.post("/api/game/start")
+    headers = {"content-type": "application/json"}
+    large = b'"' + b"x" * 100_000 + b'"'
+    assert client.post("/api/game/guess", content=large, headers=headers).status_code == 413
+    chunks = iter([large[:50_000], large[50_000:]])
+    assert client.post("/api/game/guess", content=chunks, headers=headers).status_code == 413
+
+
+def test_a_repeated_guess_gets_the_stored_result(client: TestClient) -> None:
+    client.post("/api/game/start")
+    trial = take(client)["id"]
+    first, second = answer(client, trial, "model").json(), answer(client, trial, "human").json()
+    assert first == second
+    assert first["guess"] == "model"
+
+
+def test_no_address_is_stored(client: TestClient) -> None:
+    client.post("/api/game/start", headers={"x-forwarded-for": "203.0.113.77", "user-agent": "agent-77"})
+    answer(client, take(client)["id"])
+    with client.app.state.store.read() as connection:
+        stored = " ".join(
+            str(row)
+            for name in ("players", "trials", "guesses")
+            for row in connection.execute(sa.select(metadata.tables[name]))
+        )
+    assert stored
+    assert not any(word in stored for word in ("203.0.113.77", "testclient", "agent-77"))
+
+
+def test_a_database_that_fails_is_a_503_and_the_guess_can_be_sent_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/api/game/start")
+    trial = take(client)["id"]
+    store = client.app.state.store
+    assert client.get("/healthz").status_code == 200
+
+    def broken(*_: object) -> None:
+        raise sa.exc.OperationalError("INSERT", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.engine, "connect", broken)
+        response = answer(client, trial)
+        assert response.status_code == 503
+        assert "disk I/O error" in response.json()["message"]
+        assert client.get("/healthz").status_code == 503
+    assert answer(client, trial).json()["score"]["total"] == 1
+
+
+def test_an_empty_workspace_says_what_to_run(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path)
+    with TestClient(create_app(workspace)) as client:
+        state = client.get("/api/game").json()
+        assert state["categories"] == []
+        assert "pasquin prepare" in state["setup"]["command"]
+    make_corpus(workspace, "village", posts(100))
+    with TestClient(create_app(workspace)) as client:
+        assert client.get("/api/game").json()["setup"]["command"] == "pasquin train village"
+
+
+def test_the_page_is_served_compressed_with_a_nonce_of_its_own(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    static = tmp_path / "static"
+    (static / "assets").mkdir(parents=True)
+    (static / "index.html").write_text('<meta nonce="__STYLE_NONCE__">')
+    (static / "assets" / "app-1a2b.js").write_text("let x = 1;\n" * 500)
+    monkeypatch.setattr(pages, "STATIC", static)
+    pages._files.cache_clear()
+    try:
+        first, second = client.get("/"), client.get("/")
+        assert "__STYLE_NONCE__" not in first.text
+        assert first.text != second.text
+        assert first.text.split('"')[1] in first.headers["content-security-policy"]
+        script = client.get("/assets/app-1a2b.js", headers={"accept-encoding": "gzip"})
+        assert script.headers["content-encoding"] == "gzip"
+        assert "immutable" in script.headers["cache-control"]
+        assert "javascript" in script.headers["content-type"]
+    finally:
+        pages._files.cache_clear()
+
+
+def test_without_built_pages_it_says_how_to_build_them(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "STATIC", tmp_path / "none")
+    pages._files.cache_clear()
+    try:
+        response = client.get("/")
+        assert response.status_code == 503
+        assert "make web" in response.text
+    finally:
+        pages._files.cache_clear()
+
+
+def test_the_schema_describes_the_game_and_its_errors() -> None:
+    paths = openapi()["paths"]
+    assert set(paths) == {"/api/game", "/api/game/start", "/api/game/round", "/api/game/guess", "/api/game/player"}
+    for status in ("401", "403", "404", "413", "422", "503"):
+        schema = paths["/api/game/guess"]["post"]["responses"][status]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/Message"}
+
+
+def test_a_port_in_use_and_a_foreign_host_are_explained(workspace: Workspace) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ResourceError, match=f"Port {port} is in use.*--port"):
+            play(workspace, settings=PlaySettings(port=port))
+    with pytest.raises(UsageError, match=r"192\.0\.2\.1"):
+        play(workspace, settings=PlaySettings(host="192.0.2.1", port=0))
+    with pytest.raises(CorpusError, match="nowhere"):
+        play(workspace, ["nowhere"], settings=PlaySettings(port=0))
+
+
+_SERVE = """
+import sys
+from pathlib import Path
+from pasquin.config import PlaySettings
+from pasquin.server import play
+from pasquin.workspace import Workspace
+play(Workspace.open(Path(sys.argv[1])), settings=PlaySettings(port=0), ready=lambda url: print(url, flush=True))
+print("ended well", flush=True)
+"""
+
+
+def test_ctrl_c_ends_the_server_and_a_kill_loses_no_acknowledged_guess(workspace: Workspace) -> None:
+    import httpx
+
+    token = None
+    for turn, (sign, ending) in enumerate(((signal.SIGKILL, ""), (signal.SIGINT, "ended well\n"))):
+        server = subprocess.Popen(
+            [sys.executable, "-c", _SERVE, str(workspace.root)], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        watchdog = threading.Timer(60, server.kill)
+        watchdog.start()
+        url = server.stdout.readline().strip()
+        with httpx.Client(base_url=url, cookies={COOKIE: token} if token else None) as client:
+            assert client.post("/api/game/start").json()["total"] == turn * 5
+            for _ in range(5):
+                trial = client.get("/api/game/round", params={"category": "village"}).json()["trial"]
+                answer(client, trial["id"]).raise_for_status()
+            token = token or client.cookies[COOKIE]
+        server.send_signal(sign)
+        rest, _ = server.communicate()
+        watchdog.cancel()
+        assert rest == ending

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pasquin.errors import UsageError
 
@@ -50,6 +50,22 @@ class CollectSettings(StageSettings):
     """Which column (or JSON key, dots reach inside) of csv, jsonl and parquet holds which field of a post."""
     delimiter: str = Field("=" * 20, min_length=1)
     """The line that separates posts in delimited text."""
+    proxies: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Forward proxies (`http://user:password@host:port`, or a file with one a line); they share one budget."""
+    allow_private_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts (`name` or `name:port`) that may be in a private network and without https: one's own servers."""
+    max_wait_seconds: int = Field(900, ge=0)
+    """Wait at most this long when a service asks to; longer, and the source ends with a word."""
+    bluesky_plc: str = "https://plc.directory"
+    """The directory that knows where a `did:plc` account lives."""
+    bluesky_api: str = "https://public.api.bsky.app"
+    """The public AppView: resolves handles, counts likes and reposts, knows lists."""
+
+    @field_validator("proxies", "allow_private_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """In the environment, and on a flag, several are separated by commas or spaces."""
+        return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 class PrepareSettings(StageSettings):

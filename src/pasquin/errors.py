@@ -11,6 +11,9 @@ message without a traceback and exits with `exit_code`; anything that is not a `
     ├── ModelError                exit 1   a model is missing, incomplete or of a kind the engine cannot run
     ├── StoreError                exit 1   the database cannot be opened, read or written
     ├── NetworkError              exit 1   a service could not be reached or refused
+    │   ├── Refused                        it said no (gone, private, not found): asking again is of no use
+    │   ├── RateLimited                    it asked to wait longer than we are ready to
+    │   └── InwardAddress                  an address leads into a private network
     ├── ResourceError             exit 1   the machine ran out: disk, memory, port, or a program is missing
     └── Interrupted               exit 130 the person pressed Ctrl-C; what was done is kept
 """
@@ -55,7 +58,27 @@ class StoreError(PasquinError):
 
 
 class NetworkError(PasquinError):
-    """A service could not be reached, or refused."""
+    """A service could not be reached, or refused; `status` is its HTTP status where it gave one."""
+
+    def __init__(self, message: str, *, status: int | None = None, body: bytes = b"") -> None:
+        """`body` is the beginning of what the service answered, for the code that knows its words; it is not shown."""
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+class Refused(NetworkError):
+    """The service said no: the account or post is gone, private or suspended, or we lack the right to it."""
+
+
+class RateLimited(NetworkError):
+    """The service asked to wait longer than we are ready to; `until` is when it may be asked again, in Unix time."""
+
+    until: float = 0.0
+
+
+class InwardAddress(NetworkError):
+    """An address leads into a private network, where a service on the Internet has no business to send us."""
 
 
 class ResourceError(PasquinError):

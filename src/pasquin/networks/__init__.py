@@ -29,11 +29,25 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class Complete:
+    """All the URIs that an account of a network still has, of those that `prefix` begins."""
+
+    network: str
+    account: str
+    prefix: str
+    uris: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Posts read together, and the cursor after them (None where the source has none).
 
     `skipped` counts well-formed input that is no post of its own by reason (deleted, direct message, …).
     `share` is how much of the source is read after this page, 0 to 1, where the source can tell.
+    `deleted` are URIs of posts that were deleted upstream: they become tombstones where they were collected.
+    `complete` lists everything an account still has: what else was collected of it was deleted upstream.
+    `current` says that the posts are as the network has them now: one that was collected with another text was edited,
+    and is replaced.
     """
 
     posts: tuple[Post, ...]
@@ -41,6 +55,9 @@ class Page:
     skipped: Mapping[str, int] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
     share: float | None = None
+    deleted: tuple[str, ...] = ()
+    complete: Complete | None = None
+    current: bool = False
 
 
 class Source(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pasquin.errors import ModelError, UsageError
 from pasquin.workspace.files import write_atomically
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FILE = "post_format.json"
+BOUNDARIES: Final = (("<|im_start|>", "<|im_end|>"), ("<s>", "</s>"), ("<|begin_of_text|>", "<|end_of_text|>"))
+"""Pairs of special tokens that mark a start and an end, best first."""
+ADDED: Final = ("<|startofpost|>", "<|endofpost|>")
+"""What is added to a tokenizer that has no suitable special tokens."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +90,15 @@ def load_tokenizer(model_dir: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def boundary_tokens(tokenizer: Tokenizer, eos: str | None) -> tuple[str, str] | None:
+    """The tokenizer's own start and end tokens, None when it has no suitable ones.
+
+    `eos` is the token its configuration calls the end of a text; GPT-2 uses that one on both sides.
+    """
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    for pair in BOUNDARIES:
+        if special.issuperset(pair):
+            return pair
+    return (eos, eos) if eos in special else None

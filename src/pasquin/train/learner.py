@@ -1,0 +1,169 @@
+"""The model that learns: loading any causal language model, its boundary tokens, full or low-rank weights, precision.
+
+Precision: weights and optimizer stay float32; the arithmetic is bfloat16 (autocast) where this machine is faster at it,
+which is measured, not guessed from names.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pasquin.config import TrainSettings
+from pasquin.errors import ModelError, NetworkError, ResourceError
+from pasquin.post_format import ADDED, PostFormat, boundary_tokens, load_tokenizer
+from pasquin.progress import Progress
+from pasquin.starter import BASE, starter_model
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+Method = Literal["full", "lora"]
+FULL_PARAMETERS: Final = 500_000_000
+"""Models up to this size are trained in full by default: weights, gradients and AdamW's two moments in float32 are 16
+bytes a parameter, 8 GB here. Low-rank training needs 4 bytes (and a little), but ends at a worse figure."""
+LEARNING_RATES: Final[dict[Method, float]] = {"full": 2e-4, "lora": 1e-3}
+LORA_RANK: Final = 32
+
+
+@dataclass
+class Learner:
+    """A loaded model with everything needed to train it. `network` is a PeftModel when `method` is `lora`."""
+
+    network: Any
+    tokenizer: Tokenizer
+    hf_tokenizer: Any
+    post_format: PostFormat
+    method: Method
+    device: torch.device
+    bf16: bool
+
+    @property
+    def model(self) -> Any:
+        """The causal language model itself (with low-rank layers inside, when there are)."""
+        return self.network.get_base_model() if self.method == "lora" else self.network
+
+    @property
+    def context(self) -> int:
+        """The longest example the model can read, in tokens."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or 1024)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision in which forward passes run."""
+        import torch
+
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def trainable(self) -> dict[str, torch.nn.Parameter]:
+        """The weights that are learned, by name."""
+        return {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
+
+
+def load_learner(settings: TrainSettings, accounts: tuple[str, ...], folder: Path, progress: Progress) -> Learner:
+    """Load base model and tokenizer, choose boundaries and method, and write the tokenizer to `folder`.
+
+    Raises ModelError, NetworkError or ResourceError saying what to do.
+    """
+    import torch
+
+    network, hf_tokenizer = _load(settings.model, progress)
+    hf_tokenizer.save_pretrained(folder)
+    pair = boundary_tokens(load_tokenizer(folder), hf_tokenizer.eos_token)
+    added: list[int] = []
+    if pair is None:
+        hf_tokenizer.add_special_tokens({"bos_token": ADDED[0], "eos_token": ADDED[1]})
+        hf_tokenizer.save_pretrained(folder)
+        pair, added = ADDED, hf_tokenizer.convert_tokens_to_ids(list(ADDED))
+        if max(added) >= network.get_input_embeddings().num_embeddings:
+            network.resize_token_embeddings(max(added) + 1)
+    start, end = hf_tokenizer.convert_tokens_to_ids(list(pair))
+    network.config.bos_token_id, network.config.eos_token_id = start, end
+    network.generation_config.bos_token_id, network.generation_config.eos_token_id = start, end
+    network.config.use_cache = False
+    method = settings.method or ("full" if network.num_parameters() <= FULL_PARAMETERS else "lora")
+    if method == "lora":
+        network = _low_rank(network, added)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Learner(
+        network=network.to(device),
+        tokenizer=load_tokenizer(folder),
+        hf_tokenizer=hf_tokenizer,
+        post_format=PostFormat(start, end, accounts=accounts),
+        method=method,
+        device=device,
+        bf16=bf16_is_faster(device),
+    )
+
+
+def base_name(model: str) -> str:
+    """How a base model is called in manifests: `smollm2`, a hub name, or the absolute path of a directory."""
+    return str(Path(model).expanduser().resolve()) if model != BASE and Path(model).expanduser().is_dir() else model
+
+
+def _load(model: str, progress: Progress) -> tuple[Any, Any]:
+    import torch
+    import transformers
+
+    local = model == BASE or Path(model).expanduser().is_dir()
+    source = str(starter_model(progress=progress)) if model == BASE else base_name(model)
+    transformers.logging.disable_progress_bar()
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source)
+        network: Any = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    except MemoryError as exc:
+        raise ResourceError(
+            f"There is not enough memory to load {model}. Choose a smaller model with --model."
+        ) from exc
+    except Exception as exc:  # from_pretrained lets OSError, ValueError, KeyError and errors of Rust and HTTP through
+        reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+        if local:
+            raise ModelError(
+                f"{source} is no whole causal language model in the Hugging Face layout ({reason}). "
+                "Fetch or train it again, or name another with --model."
+            ) from exc
+        raise NetworkError(
+            f"Could not load `{model}` from the model hub ({reason}). Check the name and the network, give the "
+            "directory of a downloaded model, or leave out --model to use the starter model."
+        ) from exc
+    finally:
+        transformers.logging.set_verbosity(level)
+    return network, tokenizer
+
+
+def _low_rank(network: Any, added: list[int]) -> Any:
+    """The model with low-rank layers (LoRA, Hu et al. 2021) beside its linear ones; new tokens are learned whole."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=LORA_RANK,
+        lora_alpha=2 * LORA_RANK,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+        trainable_token_indices=added or None,
+    )
+    return get_peft_model(network, config)
+
+
+def bf16_is_faster(device: torch.device) -> bool:
+    """Whether a matrix product in bfloat16 takes less than 3/4 of the time it takes in float32, tried here and now."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+
+    def seconds(dtype: torch.dtype) -> float:
+        one, other = torch.ones(512, 768, dtype=dtype), torch.ones(768, 1024, dtype=dtype)
+        times = []
+        for _ in range(6):
+            began = time.perf_counter()
+            one @ other
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    return seconds(torch.bfloat16) < 0.75 * seconds(torch.float32)

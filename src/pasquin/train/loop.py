@@ -1,0 +1,271 @@
+"""The training loop: AdamW over epochs of batches, evaluations at even shares of the budget, checkpoints in between.
+
+The learning rate warms up over `WARM_UP_STEPS` and falls linearly to zero with the share of the budget (minutes, epochs
+or steps, whichever is furthest) that is used up, so a run bounded by time ends as well as one bounded by steps.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import torch
+
+from pasquin.config import TrainSettings
+from pasquin.progress import Progress, Task
+from pasquin.train.evaluate import Validation, sample
+from pasquin.train.examples import EncodedPost, Example, epoch_batches, tensors
+from pasquin.train.learner import LEARNING_RATES, Learner
+from pasquin.train.loss import Loss
+
+EVALUATIONS: Final = 8
+"""Evaluations a run that uses up its budget makes."""
+DEFAULT_EPOCHS: Final = 4.0
+"""Passes over the posts when nothing bounds the run (patience usually ends it before)."""
+WARM_UP_STEPS: Final = 20
+_SHOWN_SAMPLES: Final = 3
+_LOGITS_BYTES: Final = 512 * 2**20
+_CHECKPOINT_SECONDS: Final = 90.0
+_CHECKPOINT_SHARE: Final = 25
+
+
+@dataclass
+class RunState:
+    """Where a run stands; together with weights, optimizer and generator state it is all that a checkpoint holds."""
+
+    before: float
+    best_bits: float
+    step: int = 0
+    epoch: int = 0
+    position: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    best_step: int = 0
+    stale: int = 0
+    evaluations: int = 0
+    nats: float = 0.0
+    text_bytes: int = 0
+    history: list[dict[str, float | None]] = field(default_factory=list)
+
+
+class Run:
+    """One training execution over a learner."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        loss: Loss,
+        posts: list[EncodedPost],
+        validation: Validation,
+        settings: TrainSettings,
+        progress: Progress,
+    ) -> None:
+        """Prepare an optimizer; `start` or `restore` must follow."""
+        self.learner, self.loss, self.posts, self.validation = learner, loss, posts, validation
+        self.settings, self.progress = settings, progress
+        self.weights = learner.trainable()
+        self.rate = settings.learning_rate or LEARNING_RATES[learner.method]
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        )
+        self.best: dict[str, torch.Tensor] = {}
+        self.state: RunState
+        self._epoch: tuple[int, list[list[Example]]] = (-1, [])
+
+    def start(self) -> None:
+        """Begin afresh: measure the base model and show what it writes."""
+        torch.manual_seed(self.settings.seed)
+        bits = self.validation.bits_per_byte(self.loss)
+        self.state = RunState(before=bits, best_bits=math.inf)
+        self.state.history.append(self._entry(None, bits))
+        self.progress.say(f"Before training: {bits:.3f} bits per byte on held-out posts.")
+
+    def snapshot(self) -> dict[str, object]:
+        """Everything `restore` needs, as tensors and plain values."""
+        return {
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": torch.get_rng_state(),
+            "run": asdict(self.state),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go back to the moment of a snapshot."""
+        self._load(snapshot["weights"])
+        self.best = snapshot["best"]
+        self.optimizer.load_state_dict(snapshot["optimizer"])
+        torch.set_rng_state(snapshot["generator"])
+        self.state = RunState(**snapshot["run"])
+
+    def restore_best(self) -> None:
+        """Put the weights of the best evaluation into the model."""
+        self._load(self.best)
+
+    def go(self, save: Callable[[], None]) -> bool:
+        """Train until the budget is used up or nothing improves; call `save` now and then.
+
+        Returns False when the person asked to stop (Ctrl-C or a termination signal); a checkpoint is saved then.
+        """
+        state, began = self.state, time.monotonic() - self.state.seconds
+        saved, pause = time.monotonic(), _CHECKPOINT_SECONDS
+        first_share, first_tokens = self.share(), state.tokens
+        with _stop_signals(self.progress) as stopping, self.progress.task("Training", None, "tokens") as task:
+            while self.share() < 1 and state.stale < self.settings.patience:
+                tokens = self._step()
+                state.seconds = time.monotonic() - began
+                share = self.share()
+                if share > first_share:
+                    task.set_total((state.tokens - first_tokens) / (share - first_share) * (1 - first_share))
+                task.advance(tokens, self._note())
+                if share >= 1 or share * EVALUATIONS >= state.evaluations + 1:
+                    self._evaluate(task)
+                    state.seconds = time.monotonic() - began
+                if stopping():
+                    save()
+                    return False
+                if time.monotonic() - saved > pause:
+                    saving = time.monotonic()
+                    save()
+                    saved = time.monotonic()
+                    pause = max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * (saved - saving))
+        return True
+
+    def share(self) -> float:
+        """Share of the budget that is used up, from 0 to 1 or a little over."""
+        state, settings = self.state, self.settings
+        epochs = settings.epochs
+        if not (settings.minutes or settings.steps or epochs):
+            epochs = DEFAULT_EPOCHS
+        return max(
+            state.seconds / (settings.minutes * 60) if settings.minutes else 0.0,
+            state.step / settings.steps if settings.steps else 0.0,
+            (state.epoch + state.position / max(1, len(self._batches()))) / epochs if epochs else 0.0,
+        )
+
+    def _batches(self) -> list[list[Example]]:
+        epoch = self.state.epoch
+        if self._epoch[0] != epoch:
+            settings = self.settings
+            self._epoch = (
+                epoch,
+                epoch_batches(self.posts, settings.batch_tokens, settings.condition_dropout, settings.seed, epoch),
+            )
+        return self._epoch[1]
+
+    def _step(self) -> int:
+        """One optimizer step; returns the tokens it read, padding not counted."""
+        state, batch = self.state, self._batches()[self.state.position]
+        learned = sum(len(example.ids) - example.prompt for example in batch)
+        for part in self._parts(batch):
+            loss = self.loss(*tensors(part, self.validation.padding))
+            (loss / learned).backward()  # type: ignore[no-untyped-call]
+            state.nats += loss.item()
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=False)
+        tokens = sum(len(example.ids) for example in batch)
+        state.step += 1
+        state.tokens += tokens
+        state.text_bytes += sum(example.text_bytes for example in batch)
+        state.position += 1
+        if state.position == len(self._batches()):
+            state.epoch, state.position = state.epoch + 1, 0
+        return tokens
+
+    def _parts(self, batch: list[Example]) -> Iterator[list[Example]]:
+        """The batch in pieces whose logits fit in memory, whatever the vocabulary."""
+        longest = max(len(example.ids) for example in batch)
+        row = longest * self.loss.words * (2 if self.learner.bf16 else 4)
+        rows = max(1, _LOGITS_BYTES // row)
+        for begin in range(0, len(batch), rows):
+            yield batch[begin : begin + rows]
+
+    def _rate(self) -> float:
+        return self.rate * min(1.0, (self.state.step + 1) / WARM_UP_STEPS) * max(0.0, 1 - self.share())
+
+    def _evaluate(self, task: Task) -> None:
+        state = self.state
+        task.advance(0, "measuring on held-out posts")
+        bits = self.validation.bits_per_byte(self.loss)
+        train = state.nats / math.log(2) / max(1, state.text_bytes)
+        state.evaluations = max(state.evaluations + 1, math.floor(self.share() * EVALUATIONS))
+        state.history.append(self._entry(train, bits))
+        better = bits < state.best_bits
+        if better:
+            state.best_bits, state.best_step, state.stale = bits, state.step, 0
+            self._keep_best()
+        else:
+            state.stale += 1
+        state.nats, state.text_bytes = 0.0, 0
+        self.progress.say(
+            f"Step {state.step:,}: {bits:.3f} bits per byte on held-out posts"
+            + (", the best so far. " if better else f" (best {state.best_bits:.3f}). ")
+            + "It writes:"
+        )
+        for text in sample(self.learner, _SHOWN_SAMPLES, seed=state.step, longest=48):
+            self.progress.say(f"    {' '.join(text.split())}")
+
+    def _entry(self, train: float | None, validation: float) -> dict[str, float | None]:
+        state = self.state if hasattr(self, "state") else RunState(validation, math.inf)
+        return {
+            "step": state.step,
+            "seconds": round(state.seconds, 1),
+            "tokens": state.tokens,
+            "train": train,
+            "validation": validation,
+            "learning_rate": self._rate() if state.step else 0.0,
+        }
+
+    def _note(self) -> str:
+        state = self.state
+        train = state.nats / math.log(2) / max(1, state.text_bytes)
+        best = f", held out {state.history[-1]['validation']:.3f}"
+        return f"bits per byte: training {train:.3f}{best}"
+
+    @torch.no_grad()
+    def _keep_best(self) -> None:
+        """Copy the weights, in the precision the model will be saved in."""
+        dtype = torch.bfloat16 if self.learner.bf16 and self.learner.method == "full" else torch.float32
+        for name, weight in self.weights.items():
+            if name not in self.best:
+                self.best[name] = torch.empty(weight.shape, dtype=dtype)
+            self.best[name].copy_(weight)
+
+    @torch.no_grad()
+    def _load(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, weight in self.weights.items():
+            weight.copy_(weights[name])
+
+
+@contextmanager
+def _stop_signals(progress: Progress) -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or termination signal inside the block into a question the loop can ask.
+
+    A step is never torn in two that way. The second one interrupts at once. Other threads than the main one get no
+    signals, so there nothing changes.
+    """
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def stop(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

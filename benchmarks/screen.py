@@ -3,7 +3,7 @@
     python benchmarks/screen.py [FILE] [--quick]
 
 FILE is a file of twint's JSON lines (default: the real tweets beside the checkout). The index holds the posts of the
-train and validation splits. What is asked of it:
+train and validation splits. What is asked of it, about posts of at least 30 letters and digits:
 
 - verbatim: those posts themselves, with other case, punctuation and spacing; a post with a sentence behind it; the
   first half of a long post;
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import random
 import resource
 import tempfile
@@ -38,7 +39,12 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tweets" / "vc.
 
 
 def corpus_of(file: Path) -> list[CorpusPost]:
-    """The posts of a corpus made of `file`."""
+    """The posts of a corpus made of `file`, in a process of its own: its memory is not the screen's."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_corpus_of, (file,))
+
+
+def _corpus_of(file: Path) -> list[CorpusPost]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace.create(Path(folder))
         collect(workspace, [f"twint:{file}"])

@@ -11,9 +11,11 @@ from pasquin.texts import normalise
 
 # Boundary tokens that leaked into the text, as models of all kinds spell them, and the mark of undecodable bytes.
 _MARKER: Final = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|\[/?INST\]|<(?:bos|eos|pad|unk)>|�")
-# A unit of at least eight characters said four times in a row. Shorter units are laughter and rows of emoji.
+# A unit of at least eight characters said four times in a row. Shorter units, and those of hardly any different
+# characters, are laughter, shouting and rows of emoji.
 _LOOP: Final = re.compile(r"(.{8,80}?)\1{3,}", re.DOTALL)
 _LOOP_MIN: Final = 32
+_LOOP_CHARACTERS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -44,4 +46,4 @@ def _loops(text: str) -> bool:
     if len(text) < _LOOP_MIN or len({text[i : i + 8] for i in range(len(text) - 7)}) > 0.75 * (len(text) - 7):
         return False  # too varied for a loop that fills half: spares nearly all texts the slow search
     loop = _LOOP.search(text)
-    return loop is not None and 2 * len(loop[0]) >= len(text)
+    return loop is not None and 2 * len(loop[0]) >= len(text) and len(set(loop[1])) >= _LOOP_CHARACTERS

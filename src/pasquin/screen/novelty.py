@@ -5,8 +5,9 @@ those characters. A text is
 
 - `verbatim` when it equals a post, stands whole in one, or contains one whole that makes up half of it or more
   (the part in common has at least `SUBSTANTIAL` characters);
-- `near` when it is a post with edits (`similarity` is at least `NEAR_SIMILARITY`), or shares one run with a post that
-  has `LONG_RUN` characters, or `SUBSTANTIAL` characters and covers `RUN_SHARE` of it;
+- `near` when it is a post with edits, or a piece of one: `similarity` is at least `NEAR_SIMILARITY` (`NEAR_WINDOW`
+  against a window of a longer post, `NEAR_SHORT` for a text of fewer than `SUBSTANTIAL` characters); or when it shares
+  one run with a post that has `LONG_RUN` characters, or `SUBSTANTIAL` characters and covers `RUN_SHARE` of it;
 - `novel` otherwise: common phrases are everybody's.
 
 `similarity` is 1 - the normalised Indel distance (rapidfuzz `ratio`: twice the longest common subsequence's length,
@@ -31,8 +32,11 @@ SUBSTANTIAL: Final = 30
 LONG_RUN: Final = 60
 RUN_SHARE: Final = 0.6
 NEAR_SIMILARITY: Final = 0.8
+NEAR_WINDOW: Final = 0.85
+NEAR_SHORT: Final = 0.9
 SHORTLIST: Final = 8
 
+_RANK: Final[tuple[Novelty, ...]] = ("novel", "near", "verbatim")
 _BETWEEN: Final = "\0"  # stands in no comparable text
 _N: Final = 6
 _BUCKETS: Final = 1 << 22
@@ -97,32 +101,20 @@ class NoveltyIndex:
         return self._compare(key, shortlist)
 
     def _compare(self, key: str, shortlist: list[tuple[int, float]]) -> NoveltyCertificate:
-        from rapidfuzz import fuzz
-
+        run = longest_shared_run(key, _BETWEEN.join(self._texts[post] for post, _ in shortlist))
         kind: Novelty = "novel"
-        longest = longest_shared_run(key, _BETWEEN.join(self._texts[post] for post, _ in shortlist))
         nearest, similarity = shortlist[0][0], -1.0
         for post, share in shortlist:
-            text = self._texts[post]
-            inner, outer = sorted((key, text), key=len)
-            if len(inner) >= SUBSTANTIAL and inner in outer and (inner is key or 2 * len(inner) >= len(key)):
-                kind = "verbatim"
-                alike = 1.0
-            else:
-                alike = fuzz.ratio(key, text) / 100
-                if SUBSTANTIAL <= len(key) < len(text) and share >= _WINDOW_SHARE:
-                    best = max(alike, similarity)
-                    alike = max(alike, fuzz.partial_ratio(key, text, score_cutoff=100 * best) / 100)
+            alike, found = _alike(key, self._texts[post], share, similarity)
+            kind = max(kind, found, key=_RANK.index)
             if alike > similarity:
                 nearest, similarity = post, alike
-        if kind == "novel" and (
-            similarity >= NEAR_SIMILARITY
-            or longest >= LONG_RUN
-            or (longest >= SUBSTANTIAL and longest >= RUN_SHARE * len(key))
-        ):
+        if kind == "novel" and (len(run) >= LONG_RUN or len(run) >= max(SUBSTANTIAL, RUN_SHARE * len(key))):
             kind = "near"
+            nearest = next(post for post, _ in shortlist if run in self._texts[post])
+            similarity = _alike(key, self._texts[nearest], 1.0, 0.0)[0]
         return NoveltyCertificate(
-            kind=kind, nearest_uri=self._uris[nearest], similarity=round(similarity, 4), longest_run=longest
+            kind=kind, nearest_uri=self._uris[nearest], similarity=round(similarity, 4), longest_run=len(run)
         )
 
     def _shortlist(self, key: str) -> list[tuple[int, float]]:
@@ -164,12 +156,31 @@ def _grams(text: str) -> NDArray[np.int64]:
     return (hashes * np.uint32(0x85EBCA6B) >> np.uint32(32 - 22)).astype(np.int64)
 
 
-def longest_shared_run(one: str, other: str) -> int:
-    """Length of the longest string found in both texts, in characters."""
-    length = begin = 0
+def _alike(key: str, text: str, share: float, floor: float) -> tuple[float, Novelty]:
+    """Similarity of a candidate to a post, and what that makes it; windows less alike than `floor` don't count.
+
+    `share` is the share of the candidate's n-grams that stand in the post.
+    """
+    from rapidfuzz import fuzz
+
+    inner, outer = sorted((key, text), key=len)
+    if len(inner) >= SUBSTANTIAL and inner in outer and (inner is key or 2 * len(inner) >= len(key)):
+        return 1.0, "verbatim"
+    whole = fuzz.ratio(key, text) / 100
+    if len(key) < SUBSTANTIAL:
+        return whole, "near" if whole >= NEAR_SHORT else "novel"
+    window = 0.0
+    if len(key) < len(text) and share >= _WINDOW_SHARE:
+        window = fuzz.partial_ratio(key, text, score_cutoff=100 * max(whole, floor)) / 100
+    return max(whole, window), "near" if whole >= NEAR_SIMILARITY or window >= NEAR_WINDOW else "novel"
+
+
+def longest_shared_run(one: str, other: str) -> str:
+    """The longest string found in both texts, the first of them in `one`."""
+    length = begin = best = 0
     while begin + length < len(one):
         if one[begin : begin + length + 1] in other:
-            length += 1
+            length, best = length + 1, begin
         else:
             begin += 1
-    return length
+    return one[best : best + length]

@@ -1,0 +1,123 @@
+"""How fast tweets are collected: twint's JSON lines, gzipped, to deduplicated shards on the disk.
+
+    python benchmarks/collect.py [FILE] [--quick]
+
+The peer is DuckDB's `read_json` of the same file with the same columns named, in the same run, in its own process like
+ours: it only reads, where Pasquin also checks every line, finds identities, looks for what is there already and syncs
+what it writes. Megabytes are those of the decompressed lines. Without FILE the real tweets beside the checkout are
+used, or invented ones where there are none. `--quick` takes fewer runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import multiprocessing
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tweets" / "vc.jsonl.gz"
+COLUMNS = {
+    "id": "BIGINT", "conversation_id": "VARCHAR", "created_at": "BIGINT", "user_id": "BIGINT", "username": "VARCHAR",
+    "tweet": "VARCHAR", "likes_count": "BIGINT", "retweets_count": "BIGINT", "link": "VARCHAR", "retweet": "BOOLEAN",
+}  # fmt: skip
+
+
+def ours(file: Path, folder: Path) -> int:
+    """Collect `file` into a fresh workspace; posts."""
+    from pasquin.collect import collect
+    from pasquin.workspace import Workspace
+
+    return int(str(collect(Workspace.create(folder), [f"twint:{file}"])["new"]))
+
+
+def duckdb_reads(file: Path, folder: Path) -> int:
+    """Read `file` into a table; rows."""
+    import duckdb
+
+    columns = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
+    with duckdb.connect() as database:
+        query = f"CREATE TABLE t AS FROM read_json(?, format = 'newline_delimited', columns = {{{columns}}})"
+        database.execute(query, [str(file)])
+        return int(database.execute("SELECT count(*) FROM t").fetchall()[0][0])
+
+
+def measured(work: Callable[[Path, Path], int], file: Path) -> tuple[float, float, int]:
+    """Seconds, peak megabytes and posts of `work` in a process of its own, imports included."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool, tempfile.TemporaryDirectory() as folder:
+        return pool.apply(_timed, (work, file, Path(folder)))
+
+
+def _timed(work: Callable[[Path, Path], int], file: Path, folder: Path) -> tuple[float, float, int]:
+    began = time.perf_counter()
+    posts = work(file, folder)
+    seconds = time.perf_counter() - began
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, posts
+
+
+def invent(path: Path, count: int = 50_000) -> Path:
+    """A file of invented tweets of about the usual length."""
+    draw = random.Random(0)
+    words = ["kettle", "umbrella", "choir", "pigeon", "lighthouse", "button", "bench", "gnome", "sock", "newsletter"]
+    with gzip.open(path, "wt", compresslevel=6) as handle:
+        for number in range(1, count + 1):
+            user = draw.randrange(24)
+            text = " ".join(draw.choices(words, k=draw.randrange(5, 40)))
+            record = {
+                "id": number, "conversation_id": str(number), "created_at": 1_500_000_000_000 + number * 60_000,
+                "date": "2017-07-14", "time": "02:40:00", "timezone": "UTC", "user_id": user, "username": f"user{user}",
+                "name": f"User {user}", "place": "", "tweet": text, "mentions": [], "urls": [], "photos": [],
+                "replies_count": 1, "retweets_count": 2, "likes_count": 3, "hashtags": [], "cashtags": [],
+                "link": f"https://twitter.com/user{user}/status/{number}", "retweet": False, "quote_url": "",
+                "reply_to": [{"user_id": str(user), "username": f"user{user}"}],
+            }  # fmt: skip
+            handle.write(json.dumps(record) + "\n")
+    return path
+
+
+def main() -> None:
+    """Measure, print a table for people, then one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, help="twint JSON lines")
+    parser.add_argument("--quick", action="store_true", help="fewer runs")
+    arguments = parser.parse_args()
+    runs = 3 if arguments.quick else 9
+    with tempfile.TemporaryDirectory() as folder:
+        file = arguments.file or (REAL if REAL.exists() else invent(Path(folder) / "invented.jsonl.gz"))
+        opener = gzip.open if file.suffix == ".gz" else open
+        with opener(file, "rb") as handle:
+            megabytes = sum(len(chunk) for chunk in iter(lambda: handle.read(2**20), b"")) / 1e6
+        rows = {"pasquin collect": ours, "duckdb read_json": duckdb_reads}
+        results: dict[str, list[tuple[float, float, int]]] = {name: [] for name in rows}
+        for _ in range(runs):
+            for name, work in rows.items():
+                results[name].append(measured(work, file))
+    print(f"{file.name}: {megabytes:.1f} MB, median of {runs} runs")
+    speeds, peaks = {}, {}
+    for name, measurements in results.items():
+        seconds = statistics.median(second for second, _, _ in measurements)
+        speeds[name], peaks[name] = megabytes / seconds, max(peak for _, peak, _ in measurements)
+        rate = measurements[0][2] / seconds
+        print(f"{name:18} {seconds:7.2f} s {speeds[name]:9.1f} MB/s {rate:11,.0f} posts/s {peaks[name]:7.0f} MB")
+    mine, peer = speeds["pasquin collect"], speeds["duckdb read_json"]
+    print(
+        json.dumps(
+            {
+                "mb_per_second": round(mine, 2),
+                "duckdb_mb_per_second": round(peer, 2),
+                "ratio": round(mine / peer, 4),
+                "peak_mb": round(peaks["pasquin collect"], 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -67,17 +67,17 @@ class NetworkError(PasquinError):
         self.body = body
 
 
-class Refused(NetworkError):
+class Refused(NetworkError):  # noqa: N818 - as its family
     """The service said no: the account or post is gone, private or suspended, or we lack the right to it."""
 
 
-class RateLimited(NetworkError):
+class RateLimited(NetworkError):  # noqa: N818 - as its family
     """The service asked to wait longer than we are ready to; `until` is when it may be asked again, in Unix time."""
 
     until: float = 0.0
 
 
-class InwardAddress(NetworkError):
+class InwardAddress(NetworkError):  # noqa: N818 - as its family
     """An address leads into a private network, where a service on the Internet has no business to send us."""
 
 

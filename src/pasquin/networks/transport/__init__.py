@@ -1,0 +1,447 @@
+"""The one way out for all networks: polite, patient, bounded, and never inward.
+
+- Budgets per host and per account are shared by all workers and all proxies; `Retry-After` and rate-limit headers are
+  obeyed to the second: no request goes to a host before the time it named (`budgets`, `rates`).
+- What may pass (429, 5xx, a lost connection) is tried again with growing, jittered pauses, a few times; what will not
+  (401, 403, 404, 410 and other refusals) ends at once with `Refused`.
+- Answers are bounded in size and in slowness (`body`); public addresses only, https only (`guard`).
+- Passwords and tokens never appear in an error: addresses are shown without user, query or fragment.
+
+Limits: proxies are HTTP forward proxies; a name must resolve on this machine even when a proxy is used, as the proxy
+is given the checked address. Nothing here renders pages or signs in.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, Protocol, TypeVar
+
+import httpcore
+import httpx
+import orjson
+import platformdirs
+
+import pasquin
+from pasquin.errors import InwardAddress, NetworkError, RateLimited, Refused
+from pasquin.networks.transport.body import Oversized, chunks
+from pasquin.networks.transport.budgets import Budgets
+from pasquin.networks.transport.cache import Cache
+from pasquin.networks.transport.guard import Guard
+from pasquin.networks.transport.rates import wait_asked
+from pasquin.networks.transport.routes import Route, Routes, no_way
+
+__all__ = ["InwardAddress", "NetworkError", "Oversized", "RateLimited", "Refused", "Response", "Transport", "shared"]
+
+USER_AGENT: Final = f"Pasquin/{pasquin.__version__} (+https://pypi.org/project/pasquin)"
+TRIES: Final = 5
+"""Times that a request is sent before its source is given up for now."""
+MAX_BYTES: Final = 32 * 2**20
+"""The largest answer read into memory, unless a caller allows more."""
+_REDIRECTS: Final = 5
+_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530})
+_TIMEOUT: Final = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 60.0}
+_LONGEST_BACKOFF: Final = 60.0
+
+_T = TypeVar("_T")
+
+
+class _Settings(Protocol):
+    """What the transport takes from `CollectSettings` (or any other stage's settings)."""
+
+    @property
+    def proxies(self) -> tuple[Any, ...]: ...
+    @property
+    def allow_private_hosts(self) -> tuple[str, ...]: ...
+    @property
+    def max_wait_seconds(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Response:
+    """A whole answer. `url` is where it came from in the end; it may hold secrets, so show `shown(url)` instead."""
+
+    url: str
+    status: int
+    headers: httpx.Headers
+    content: bytes = field(repr=False)
+    unchanged: bool = False
+    """Whether the service said that it is the same as the last time (the content then comes from the cache)."""
+
+    @property
+    def text(self) -> str:
+        """The content as text, in the encoding it says."""
+        return httpx.Response(self.status, headers=self.headers, content=self.content).text
+
+    def json(self) -> Any:
+        """The content, parsed. Raises NetworkError when it is no JSON, a web page for example."""
+        try:
+            return orjson.loads(self.content)
+        except orjson.JSONDecodeError as exc:
+            is_page = self.content.lstrip()[:1] == b"<"
+            what = "a web page instead of data" if is_page else "something that is no JSON"
+            raise NetworkError(
+                f"{shown(self.url)} answered with {what}. Is it the right kind of server? Try again later.",
+                status=self.status,
+                body=self.content[:_EXCERPT],
+            ) from exc
+
+    def link(self, rel: str) -> str | None:
+        """The address that a `Link` header gives for `rel` (`next`, `prev`), absolute; None when there is none."""
+        found = httpx.Response(self.status, headers=self.headers).links.get(rel, {}).get("url")
+        try:
+            return str(httpx.URL(self.url).join(found)) if found else None
+        except (httpx.InvalidURL, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One question: where, how, on whose behalf."""
+
+    method: str
+    url: httpx.URL
+    headers: Mapping[str, str]
+    body: bytes | None
+    account: str
+    repeatable: bool
+    accept: Collection[int]
+
+
+_EXCERPT: Final = 64 * 1024
+"""Bytes of a refusal that are kept for the code that knows its words."""
+
+
+class Transport:
+    """Asks services; safe to use from many threads at once. Make one a process with `shared`."""
+
+    def __init__(
+        self, settings: _Settings, *, folder: Path | None = None, backoff: float = 1.0, tries: int = TRIES
+    ) -> None:
+        """`folder` keeps the cache and the holds; None keeps nothing. `backoff` seconds are the first pause.
+
+        Raises UsageError when a proxy makes no sense.
+        """
+        self._guard = Guard(settings.allow_private_hosts)
+        self._routes = Routes(settings.proxies, self._guard)
+        self._budgets = Budgets(settings.max_wait_seconds, folder / "holds" if folder else None)
+        self._cache = Cache(folder / "answers") if folder else None
+        self._backoff = backoff
+        self._tries = tries
+
+    def on_wait(self, say: Callable[[str], None]) -> None:
+        """Call `say` with a sentence whenever a long wait begins (from the waiting thread)."""
+        self._budgets.on_wait = say
+
+    def limit(self, url: str, requests: int, seconds: float, account: str = "") -> None:
+        """Ask the host of `url` at most `requests` times in `seconds`, for all or on behalf of one `account`.
+
+        Without it a host is asked at most 300 times in 5 minutes. What is said first counts.
+        """
+        self._budgets.limit(_authority(self._guard.check(url)), requests, seconds, account)
+
+    def stop(self) -> None:
+        """End all waiting in all threads with Interrupted; the transport is of no more use then."""
+        self._budgets.stop()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._routes.close()
+
+    def get(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        account: str = "",
+        max_bytes: int = MAX_BYTES,
+        keep: bool = False,
+        accept: Collection[int] = (),
+    ) -> Response:
+        """Get an answer whole.
+
+        `account` is whose budget it is on, beside the host's; `keep` asks only for what changed since the last time
+        (not for requests with a token); `accept` are refusals (400, 404, …) to return instead of raising.
+
+        Raises Refused, RateLimited, InwardAddress, or NetworkError when nothing else helped.
+        """
+        secret = _has_secret(headers)
+        kept = self._cache.get(_full(url, params)) if keep and self._cache and not secret else None
+        wanted = dict(headers or {}) | (kept.conditions() if kept else {})
+        call = self._call("GET", url, params, wanted, account, accept=(*accept, 304) if kept else accept)
+        response = self._ask(call, lambda answer: _whole(answer, max_bytes))
+        if kept and response.status == 304:
+            return Response(response.url, 200, kept.headers, kept.content, unchanged=True)
+        if keep and self._cache and not secret and response.status == 200:
+            self._cache.put(_full(url, params), response.headers, response.content)
+        return response
+
+    def get_json(self, url: str, **options: Any) -> Any:
+        """`get(...).json()`."""
+        return self.get(url, **options).json()
+
+    def post(
+        self,
+        url: str,
+        body: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        account: str = "",
+        max_bytes: int = MAX_BYTES,
+        repeatable: bool = False,
+        accept: Collection[int] = (),
+    ) -> Response:
+        """Post `body` as JSON and get the answer whole.
+
+        Only a `repeatable` post (one that reads, or carries a key) is sent again after it may have arrived.
+        """
+        wanted = dict(headers or {}) | {"Content-Type": "application/json"}
+        call = self._call("POST", url, None, wanted, account, orjson.dumps(body), repeatable, accept)
+        return self._ask(call, lambda answer: _whole(answer, max_bytes))
+
+    def download(
+        self,
+        url: str,
+        into: IO[bytes],
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        account: str = "",
+        max_bytes: int,
+        accept: Collection[int] = (),
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Response:
+        """Get an answer of any size into a file (from its beginning); the Response has no content.
+
+        A broken transfer is begun anew. `on_bytes` is called with the size so far.
+        """
+
+        def read(answer: httpx.Response) -> Response:
+            into.seek(0)
+            into.truncate()
+            size = 0
+            for piece in chunks(answer, max_bytes):
+                into.write(piece)
+                size += len(piece)
+                if on_bytes:
+                    on_bytes(size)
+            return Response(str(answer.request.url), answer.status_code, answer.headers, b"")
+
+        return self._ask(self._call("GET", url, params, headers, account, accept=accept), read)
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str | int] | None,
+        headers: Mapping[str, str] | None,
+        account: str,
+        body: bytes | None = None,
+        repeatable: bool = True,
+        accept: Collection[int] = (),
+    ) -> _Call:
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", "Accept": "*/*", **(headers or {})}
+        target = self._guard.check(_full(url, params))
+        return _Call(method, target, sent, body, account, repeatable, frozenset(accept))
+
+    def _ask(self, call: _Call, read: Callable[[httpx.Response], _T]) -> _T:
+        """Ask until there is an answer, or no hope for one."""
+        reason, tries, failed, hops = "", 0, list[Route](), 0
+        while tries < self._tries:
+            if tries:
+                self._budgets.pause(self._pause(tries))
+            try:
+                with self._sent(call, failed) as answer:
+                    if answer.status_code in (301, 302, 303, 307, 308) and "location" in answer.headers:
+                        hops += 1
+                        call = self._redirected(call, answer, hops)
+                        continue
+                    if answer.is_success or answer.status_code in call.accept:
+                        return read(answer)
+                    if answer.status_code not in _PASSING:
+                        raise _refused(answer)
+                    reason = f"it answered {answer.status_code}"
+                    if answer.status_code != 429 and not call.repeatable:
+                        break
+                    if answer.status_code == 429 and wait_asked(429, answer.headers) is None:
+                        self._budgets.hold(_authority(call.url), self._pause(tries + 1) * 2)
+            except httpx.TransportError as exc:
+                reason = _why(exc)
+                lost = not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+                if lost and not call.repeatable:
+                    raise no_way(call.url.host, self._routes.count(), reason) from exc
+                # A proxy that is no use costs no try while there are others: the host has not been asked.
+                if not lost and failed and len(failed) < self._routes.count():
+                    continue
+            tries += 1
+        raise no_way(call.url.host, self._routes.count(), f"{reason} {tries} times")
+
+    def _pause(self, tries: int) -> float:
+        """Seconds before another try: doubling, half of it by chance."""
+        return float(min(_LONGEST_BACKOFF, self._backoff * 2 ** (tries - 1)) * random.uniform(0.5, 1.0))
+
+    @contextmanager
+    def _sent(self, call: _Call, failed: list[Route]) -> Iterator[httpx.Response]:
+        """Send a request when it is its host's turn; the answer's body is read in the block."""
+        host = _authority(call.url)
+        with self._budgets.turn(host, call.account):
+            port = call.url.port or (443 if call.url.scheme == "https" else 80)
+            route = self._routes.pick(call.url.host, port, failed)
+            began = time.monotonic()
+            try:
+                answer = route.transport.handle_request(self._request(call, route, port))
+            except (httpx.TransportError, OSError) as exc:
+                if route.is_proxy:
+                    route.failed()
+                    failed.append(route)
+                raise exc if isinstance(exc, httpx.TransportError) else httpx.ConnectError(str(exc)) from exc
+            answer.request = httpx.Request(call.method, call.url)
+            route.worked(time.monotonic() - began)
+            wait = wait_asked(answer.status_code, answer.headers)
+            if wait:
+                self._budgets.hold(host, wait + random.uniform(0.05, 0.5))
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+    def _request(self, call: _Call, route: Route, port: int) -> httpx.Request:
+        """The request for one way: a proxy is given the checked address, so the name cannot lead it elsewhere."""
+        url = call.url
+        extensions: dict[str, Any] = {"timeout": _TIMEOUT}
+        headers = {"Host": call.url.netloc.decode("ascii"), **call.headers}
+        if route.is_proxy and url.scheme == "https" and not self._guard.is_allowed(url.host, port):
+            with _resolving(url.host):
+                address = self._guard.addresses(url.host, port)[0]
+            extensions["sni_hostname"] = url.raw_host.decode("ascii")
+            url = url.copy_with(host=address)
+        return httpx.Request(call.method, url, headers=headers, content=call.body, extensions=extensions)
+
+    def _redirected(self, call: _Call, answer: httpx.Response, hops: int) -> _Call:
+        """The call after a redirect: checked anew, without secrets when it leads to another host."""
+        if hops > _REDIRECTS:
+            raise NetworkError(f"{shown(call.url)} sends us round in circles. Check the address.")
+        if not call.repeatable:
+            raise NetworkError(f"{shown(call.url)} has moved. Look up the service's present address.")
+        try:
+            joined = call.url.join(answer.headers["location"])
+        except (httpx.InvalidURL, ValueError) as exc:
+            raise NetworkError(f"{shown(call.url)} sends us to an address that is none.") from exc
+        target = self._guard.check(joined)
+        headers = dict(call.headers)
+        if _authority(target) != _authority(call.url):
+            headers = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
+        method, body = (call.method, call.body) if answer.status_code in (307, 308) else ("GET", None)
+        return _Call(method, target, headers, body, call.account, call.repeatable, call.accept)
+
+
+_SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+
+
+def shared(settings: _Settings) -> Transport:
+    """The process's one transport for these settings, so that all sources and workers share its budgets."""
+    proxies = tuple(secret.get_secret_value() for secret in settings.proxies)
+    with _making:
+        return _shared(_Reach(proxies, settings.allow_private_hosts, settings.max_wait_seconds))
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """The settings that make two transports differ."""
+
+    passwords: tuple[str, ...] = field(repr=False)
+    allow_private_hosts: tuple[str, ...]
+    max_wait_seconds: int
+
+    @property
+    def proxies(self) -> tuple[Any, ...]:
+        from pydantic import SecretStr
+
+        return tuple(SecretStr(one) for one in self.passwords)
+
+
+_making = threading.Lock()
+
+
+@functools.cache
+def _shared(reach: _Reach) -> Transport:
+    return Transport(reach, folder=Path(platformdirs.user_cache_dir("pasquin")) / "http")
+
+
+def shown(url: str | httpx.URL) -> str:
+    """An address as it may be shown: without user, query and fragment, where secrets are."""
+    try:
+        parsed = httpx.URL(url)
+        return f"{parsed.scheme}://{_authority(parsed)}{parsed.path}"[:200]
+    except (httpx.InvalidURL, ValueError, TypeError):
+        return "an address that is none"
+
+
+def _authority(url: httpx.URL) -> str:
+    """Host (and port, when not the usual one): what a budget is for."""
+    host = url.host.lower().removesuffix(".")
+    return host if url.port is None else f"[{host}]:{url.port}" if ":" in host else f"{host}:{url.port}"
+
+
+def _full(url: str, params: Mapping[str, str | int] | None) -> str:
+    try:
+        return str(httpx.URL(url).copy_merge_params(params)) if params else url
+    except (httpx.InvalidURL, TypeError, ValueError) as exc:
+        raise NetworkError("A web address cannot be understood. Check it.") from exc
+
+
+def _has_secret(headers: Mapping[str, str] | None) -> bool:
+    return any(name.lower() in _SECRET_HEADERS for name in headers or {})
+
+
+def _whole(answer: httpx.Response, most: int) -> Response:
+    content = b"".join(chunks(answer, most))
+    return Response(str(answer.request.url), answer.status_code, answer.headers, content)
+
+
+_SAYINGS: Final = {
+    401: "asks for a sign-in we do not have",
+    403: "does not allow it",
+    404: "does not have it: it may have been renamed, moved or deleted",
+    410: "says it is gone",
+    451: "may not show it for legal reasons",
+}
+
+
+def _refused(answer: httpx.Response) -> Refused:
+    """The refusal with what the service said of it."""
+    try:
+        body = b"".join(chunks(answer, _EXCERPT))
+    except (NetworkError, httpx.TransportError):
+        body = b""
+    status = answer.status_code
+    saying = _SAYINGS.get(status, "refuses")
+    return Refused(f"{shown(answer.request.url)} {saying} (it answered {status}).", status=status, body=body)
+
+
+def _why(error: httpx.TransportError) -> str:
+    """A failure in a word that names no secret."""
+    if isinstance(error, httpx.ProxyError):
+        return "the proxy refused"
+    if isinstance(error, httpx.ConnectError):
+        text = str(error)
+        return text if text.startswith("the name ") else "the connection could not be made"
+    if isinstance(error, httpx.TimeoutException):
+        return "it took too long"
+    return "the connection broke"
+
+
+@contextmanager
+def _resolving(host: str) -> Iterator[None]:
+    """Translate what resolving raises outside a connection."""
+    try:
+        yield
+    except httpcore.ConnectError as exc:
+        raise NetworkError(f"The name {host} does not resolve on this machine. Check it, and the connection.") from exc

@@ -1,3 +1,6 @@
+import { Button } from "@mantine/core";
+import { useState } from "react";
+
 import type { Category } from "../api";
 import { CategoryList } from "./CategoryList";
 import { Dialog } from "./Dialog";
@@ -11,10 +14,23 @@ type Props = {
 };
 
 /** The categories in a dialogue, while playing. */
-export function CategoryChooser({ opened, onClose, categories, value, onChange }: Props) {
+export function CategoryChooser({ opened, onClose, ...rest }: Props) {
   return (
     <Dialog opened={opened} onClose={onClose} title="Whose posts?">
-      <CategoryList categories={categories} value={value} onChange={onChange} />
+      <Choosing {...rest} />
     </Dialog>
+  );
+}
+
+/** Chosen with a button, not at once: with the keyboard one passes over categories to reach another. */
+function Choosing({ categories, value, onChange }: Omit<Props, "opened" | "onClose">) {
+  const [draft, setDraft] = useState(value);
+  return (
+    <>
+      <CategoryList categories={categories} value={draft} onChange={setDraft} />
+      <Button className="choosing" fullWidth onClick={() => draft && onChange(draft)}>
+        Play
+      </Button>
+    </>
   );
 }

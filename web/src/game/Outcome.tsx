@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { useEffect, useRef } from "react";
+import { useLayoutEffect, useRef } from "react";
 
 import type { Reveal } from "../api";
 import { CheckIcon, CrossIcon } from "./icons";
@@ -9,7 +9,7 @@ type Props = { reveal: Reveal; onNext: () => void };
 /** Right or wrong, how others did, and for a model's text the real post nearest to it. */
 export function Outcome({ reveal, onNext }: Props) {
   const next = useRef<HTMLButtonElement>(null);
-  useEffect(() => next.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => next.current?.focus({ preventScroll: true }), []);
   return (
     <div className="outcome">
       <div className={`verdict ${reveal.correct ? "verdict-right" : "verdict-wrong"}`} role="status">

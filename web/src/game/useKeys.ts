@@ -1,4 +1,4 @@
-import { useEffect } from "react";
+import { useLayoutEffect } from "react";
 
 import type { Origin } from "../api";
 
@@ -8,7 +8,7 @@ type Props = { onGuess: (origin: Origin) => void; onNext: () => void; revealed: 
 
 /** H or ← for human, A or → for AI, Enter or Space for the next card; not while a dialogue is open. */
 export function useKeys({ onGuess, onNext, revealed }: Props): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (document.querySelector("dialog[open]")) return;

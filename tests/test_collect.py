@@ -125,6 +125,15 @@ def test_what_makes_no_sense_is_a_sentence(
     assert len(str(caught.value)) < 400
 
 
+def test_a_file_whose_name_is_not_utf8(workspace: Workspace) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    Path(name).write_bytes(b"one\n\xff\n")
+    result = collect(workspace, [f"text:{name}"])
+    assert (result["new"], result["quarantined"]) == (1, 1)
+    assert stored(workspace, "account") == [("caf\\udce9",)]
+    assert json.dumps(result, ensure_ascii=False).encode()
+
+
 def test_nothing_to_collect(workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="nothing to collect"):
         collect(workspace, [])

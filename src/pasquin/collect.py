@@ -136,7 +136,8 @@ def _resolve(
         opened[network] = open_source(network, settings)
     if source_list and opened[network].reads_files:
         what = str(source_list.parent / Path(what).expanduser())
-    yield _Wanted(written, network, what, source_list.stem if source_list else None)
+    shown = written.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8
+    yield _Wanted(shown, network, what, source_list.stem if source_list else None)
 
 
 def _list_lines(path: Path) -> list[str]:
@@ -217,7 +218,7 @@ def _quarantine_row(piece: Quarantined) -> dict[str, str]:
 
 def _quarantine_path(workspace: Workspace, written: str) -> Path:
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", written).strip("-.")[-60:]
-    return workspace.quarantine / f"{readable}-{sha256(written.encode('utf-8', 'replace')).hexdigest()[:8]}.jsonl"
+    return workspace.quarantine / f"{readable}-{sha256(written.encode()).hexdigest()[:8]}.jsonl"
 
 
 @contextmanager

@@ -46,6 +46,8 @@ _ABOUT: Final = re.compile(r"(?:.*/)?data/(?:account|manifest|js/user_details)\.
 _SMALL_FILE: Final = 16 * 2**20
 _BOMB_RATIO: Final = 200
 _BOMB_SIZE: Final = 64 * 2**20
+_MAX_DIRECTORY: Final = 64 * 2**20
+"""Bytes of a zip's table of contents (half a million files); opening it takes about ten times as much memory."""
 _NOTE_PREFIX: Final = 60
 """Characters in which a cut post and its full text must agree; links in them differ, so not all of it."""
 
@@ -98,6 +100,8 @@ def read_x_archive(file: InputFile, settings: CollectSettings) -> Iterator[Readi
         file.size = sum(path.stat().st_size for path in (file.path / "data").rglob("*.js"))
         yield from _posts(_unpacked(file.path), file, settings)
         return
+    if _directory_size(file) > _MAX_DIRECTORY:
+        raise InputError(f"{file.path} is no X archive: it lists more files than any account has. Nothing was read.")
     try:
         archive = zipfile.ZipFile(file.path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as exc:
@@ -113,6 +117,22 @@ def read_x_archive(file: InputFile, settings: CollectSettings) -> Iterator[Readi
                 pass
         file.position, file.size = 0, sum(archive.getinfo(name).file_size for name in wanted)
         yield from _posts(opened, file, settings)
+
+
+def _directory_size(file: InputFile) -> int:
+    """Bytes that a zip's last record says its table of contents takes, 0 where there is no such record."""
+    try:
+        with file.path.open("rb") as handle:
+            handle.seek(max(0, file.size - 2**16 - 128))
+            tail = handle.read()
+    except OSError as exc:
+        raise file.unreadable(exc) from exc
+    end, large = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
+    sizes = [
+        int.from_bytes(tail[large + 40 : large + 48], "little") if large >= 0 else 0,
+        int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0,
+    ]
+    return max(size for size in sizes if size != 0xFFFFFFFF or large < 0)
 
 
 def _refuse_hostile(archive: zipfile.ZipFile, wanted: list[str], file: InputFile) -> None:

@@ -78,7 +78,8 @@ def plain_suffix(path: Path) -> str:
 
 def stem(path: Path) -> str:
     """The name of a file without folders, suffix, `.gz` and the `_tweets` that the 2020 tools appended."""
-    return Path(path.name.removesuffix(".gz")).stem.removesuffix("_tweets") or path.name
+    name = Path(path.name.removesuffix(".gz")).stem.removesuffix("_tweets") or path.name
+    return name.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8
 
 
 def decoded(raw: bytes) -> str:

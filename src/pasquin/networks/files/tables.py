@@ -115,7 +115,7 @@ class RowReader:
 def read_jsonl(file: InputFile, settings: CollectSettings) -> Iterator[Reading]:
     """The posts in JSON lines, or in a file that is one JSON array of objects."""
     rows = RowReader(file, settings, None)
-    for number, found in _json_records(file, settings):
+    for number, found in json_records(file, settings):
         if isinstance(found, Quarantined):
             yield found
             continue
@@ -131,7 +131,7 @@ def read_jsonl(file: InputFile, settings: CollectSettings) -> Iterator[Reading]:
         yield post if isinstance(post, Post) else file.quarantine(number, post, found)
 
 
-def _json_records(file: InputFile, settings: CollectSettings) -> Iterator[tuple[int, bytes | Quarantined]]:
+def json_records(file: InputFile, settings: CollectSettings) -> Iterator[tuple[int, bytes | Quarantined]]:
     """Numbered raw objects: elements of an array when the file begins with one, else lines."""
     chunks = InputFile(file.path).chunks()
     if not next(chunks, b"").lstrip().startswith(b"["):

@@ -42,8 +42,7 @@ _N: Final = 6
 _BUCKETS: Final = 1 << 22
 _MULTIPLIER: Final = 0x9E3779B1
 _WINDOW_SHARE: Final = 0.25
-_COMMON_SHARE: Final = 0.01
-_COMMON_LEAST: Final = 64
+_MOST_HITS: Final = 60_000
 
 
 class NoveltyIndex:
@@ -120,7 +119,7 @@ class NoveltyIndex:
     def _shortlist(self, key: str) -> list[tuple[int, float]]:
         """Posts sharing most n-grams with `key` and the share of them, best first, ties in index order.
 
-        Very common n-grams don't count, unless there are no others.
+        The rarest n-grams are looked up, as many as have `_MOST_HITS` postings together.
         """
         import numpy as np
 
@@ -128,8 +127,9 @@ class NoveltyIndex:
         if not len(grams) or not self._texts:
             return []
         sizes = self._starts[grams + 1] - self._starts[grams]
-        rare = sizes <= max(_COMMON_LEAST, int(_COMMON_SHARE * len(self._texts)))
-        chosen = grams[rare] if np.any(sizes[rare]) else grams
+        rarest = np.argsort(sizes, kind="stable")
+        affordable = int(np.searchsorted(np.cumsum(sizes[rarest]), _MOST_HITS, side="right"))
+        chosen = grams[rarest[: max(1, affordable)]]
         hits = np.concatenate([self._postings[self._starts[gram] : self._starts[gram + 1]] for gram in chosen])
         if not len(hits):
             return []

@@ -94,9 +94,8 @@ def collect(
             try:
                 _collect_one(workspace, shards, one, opened[one.network], rights, progress)
             except KeyboardInterrupt as exc:
-                kept = sum(one.new for one in wanted)
                 raise Interrupted(
-                    f"Collecting was interrupted; {kept:,} new posts are kept. Run the same command again to go on."
+                    "Collecting was interrupted; the posts written so far are kept. Run the same command again to go on."
                 ) from exc
     return _summary(workspace, wanted, time.monotonic() - began)
 

@@ -56,12 +56,14 @@ class CollectSettings(StageSettings):
     """Hosts (`name` or `name:port`) that may be in a private network and without https: one's own servers."""
     max_wait_seconds: int = Field(900, ge=0)
     """Wait at most this long when a service asks to; longer, and the source ends with a word."""
+    accepted_rules: Annotated[tuple[str, ...], NoDecode] = ()
+    """Mastodon servers whose rules were read and accepted (`example.social`)."""
     bluesky_plc: str = "https://plc.directory"
     """The directory that knows where a `did:plc` account lives."""
     bluesky_api: str = "https://public.api.bsky.app"
     """The public AppView: resolves handles, counts likes and reposts, knows lists."""
 
-    @field_validator("proxies", "allow_private_hosts", mode="before")
+    @field_validator("proxies", "allow_private_hosts", "accepted_rules", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """In the environment, and on a flag, several are separated by commas or spaces."""

@@ -68,6 +68,47 @@ def elements(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
         yield Unfinished((oversized or data[max(start, 0) :])[:_EXCERPT])
 
 
+_KEY_ROOM: Final = 256
+_BEFORE: Final = 4096
+
+
+def named_arrays(chunks: Iterable[bytes], name: str) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+    """Every array that is the value of a key `name`, with what stands before it (the last 4 KiB at most).
+
+    An array comes as chunks for `elements`, to be read before the next one is asked for. They go on to the next such
+    key, so arrays of that name must not lie in each other. Memory stays within a chunk.
+    """
+    key = re.compile(rb'"%s"\s{0,64}+:\s{0,64}+\[' % re.escape(name.encode()))
+    source, data, before = iter(chunks), b"", b""
+
+    def up_to_next() -> Iterator[bytes]:
+        nonlocal data, before
+        more: bytes | None = b""
+        while more is not None:
+            data += more
+            found = key.search(data)
+            end = found.start() if found else max(0, len(data) - _KEY_ROOM)
+            piece, data = data[:end], data[end:]
+            before = (before + piece)[-_BEFORE:]
+            if piece:
+                yield piece
+            if found:
+                return
+            more = next(source, None)
+        piece, data = data, b""
+        if piece:
+            yield piece
+
+    for _ in up_to_next():
+        pass
+    while found := key.match(data):
+        data = data[found.end() - 1 :]
+        array = up_to_next()
+        yield before, array
+        for _ in array:
+            pass
+
+
 def _without_content(data: bytes, position: int) -> bytes:
     """What of `data` still matters once its content does not: an open string, and an open escape in it."""
     passed = _NO_BRACKET.match(data, position)

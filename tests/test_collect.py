@@ -221,7 +221,7 @@ def test_a_killed_collector_loses_nothing_and_repeats_nothing(workspace: Workspa
     assert duckdb.sql(f"SELECT count(*), count(DISTINCT uri) FROM read_parquet('{glob}')").fetchall() == [
         (4_000, 4_000)
     ]
-    assert not list(workspace.posts.rglob("*.tmp"))
+    assert not list(workspace.root.rglob("*.tmp"))
 
 
 def test_memory_is_bounded_by_the_page(workspace: Workspace) -> None:

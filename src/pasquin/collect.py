@@ -95,7 +95,7 @@ def collect(
                 _collect_one(workspace, shards, one, opened[one.network], rights, progress)
             except KeyboardInterrupt as exc:
                 raise Interrupted(
-                    "Collecting was interrupted; the posts written so far are kept. Run the same command again to go on."
+                    "Collecting was interrupted; what was written so far is kept. Run the same command again to go on."
                 ) from exc
     return _summary(workspace, wanted, time.monotonic() - began)
 
@@ -226,6 +226,8 @@ def _quarantine_file(workspace: Workspace, written: str) -> Iterator[IO[bytes]]:
     path = _quarantine_path(workspace, written)
     with disk_errors("write the quarantine"):
         path.parent.mkdir(exist_ok=True)
+        for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a collector that was killed
+            leftover.unlink(missing_ok=True)
     with replacing(path) as temporary:
         with temporary.open("wb") as handle:
             yield handle

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from invented import make_corpus, make_game, posts
 from pasquin.config import PlaySettings
 from pasquin.errors import CorpusError, ResourceError, UsageError
-from pasquin.server import pages, play
+from pasquin.server import _listen, pages, play
 from pasquin.server.app import create_app, openapi
 from pasquin.server.game import COOKIE
 from pasquin.store.schema import metadata
@@ -290,6 +290,12 @@ def test_a_port_in_use_and_a_foreign_host_are_explained(workspace: Workspace) ->
         play(workspace, settings=PlaySettings(host="192.0.2.1", port=0))
     with pytest.raises(CorpusError, match="nowhere"):
         play(workspace, ["nowhere"], settings=PlaySettings(port=0))
+
+
+def test_answers_are_not_held_back_by_nagle() -> None:
+    """Without the protocol's name asyncio leaves Nagle's algorithm on, which costs every answer 40 ms."""
+    with _listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 _SERVE = """

@@ -55,6 +55,7 @@ def shoot(browser: Browser, url: str, scheme: str, *, guessed: bool) -> bytes:
         if guessed and number >= 7 and page.locator(".card-model").count() and page.locator(".nearest").count():
             break
         next_card(page)
+    page.mouse.move(5, 5)
     page.evaluate("document.activeElement.blur()")
     page.wait_for_timeout(800)
     return page.screenshot()

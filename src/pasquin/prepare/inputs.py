@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from pasquin.errors import CorpusError, UsageError, WorkspaceError
+from pasquin.errors import CorpusError, UsageError
 from pasquin.records import Post
 from pasquin.workspace import Workspace
-from pasquin.workspace.shards import COLUMNS, has_posts, posts_query, read_list
+from pasquin.workspace.shards import COLUMNS, fetch_posts, has_posts, read_list
 
 _NAMED = 8
 
@@ -32,7 +32,7 @@ def selected_accounts(
     for name in lists:
         chosen.update(read_list(workspace, name))
     if accounts:
-        known = _query(workspace, "SELECT DISTINCT network, account, handle FROM {posts} ORDER BY ALL")
+        known = fetch_posts(workspace, "SELECT DISTINCT network, account, handle FROM {posts} ORDER BY ALL")
         for wanted in accounts:
             chosen.update(_matching(wanted, known))
     return chosen
@@ -60,7 +60,7 @@ def read_posts(workspace: Workspace, accounts: set[tuple[str, str]] | None) -> l
 
     Raises WorkspaceError when a shard is damaged.
     """
-    rows = _query(workspace, "SELECT * FROM {posts} ORDER BY created_at NULLS LAST, uri")
+    rows = fetch_posts(workspace, "SELECT * FROM {posts} ORDER BY created_at NULLS LAST, uri")
     posts = (_post(row) for row in rows)
     return [post for post in posts if accounts is None or (post.network, post.account) in accounts]
 
@@ -70,19 +70,6 @@ def _post(row: tuple[Any, ...]) -> Post:
     created_at: datetime | None = values["created_at"]
     values["created_at"] = created_at.replace(tzinfo=UTC) if created_at else None
     return Post(**values)
-
-
-def _query(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
-    import duckdb
-
-    try:
-        with duckdb.connect() as database:
-            return database.execute(sql.format(posts=posts_query(workspace))).fetchall()
-    except duckdb.Error as exc:
-        raise WorkspaceError(
-            f"The collected posts cannot be read ({str(exc).splitlines()[0]}). "
-            "Move the damaged file in `posts/` away and collect its source again."
-        ) from exc
 
 
 def input_hash(posts: Iterable[Post]) -> str:

@@ -17,7 +17,7 @@ from pasquin.screen.fit import Fit
 from pasquin.screen.novelty import NoveltyIndex
 from pasquin.texts import text_key
 from pasquin.workspace import Workspace
-from pasquin.workspace.shards import has_posts, posts_query
+from pasquin.workspace.shards import fetch_posts
 
 __all__ = ["REASONS", "Fit", "NoveltyIndex", "Screen", "open_screen"]
 
@@ -66,16 +66,8 @@ class Screen:
 def open_screen(workspace: Workspace, *, min_characters: int, max_characters: int, seen: Iterable[str] = ()) -> Screen:
     """The screen of a workspace: against every post ever collected there, whichever corpus it is in or not.
 
-    Lengths are in characters (code points) of the normalised text. Without any post every text is novel.
+    Lengths are in characters (code points) of the normalised text. Without any post every text is novel. Raises
+    WorkspaceError when the collected posts cannot be read.
     """
-    index = NoveltyIndex(_collected(workspace))
+    index = NoveltyIndex(fetch_posts(workspace, "SELECT uri, text FROM {posts} ORDER BY uri"))
     return Screen(index, Fit(min_characters, max_characters), seen)
-
-
-def _collected(workspace: Workspace) -> list[tuple[str, str]]:
-    import duckdb
-
-    if not has_posts(workspace):
-        return []
-    with duckdb.connect() as database:
-        return database.execute(f"SELECT uri, text FROM {posts_query(workspace)} ORDER BY uri").fetchall()

@@ -79,9 +79,9 @@ def write_corpus(
 ) -> dict[str, object]:
     """Write a whole corpus and put it in the place of an older one of that name; the finished manifest is returned.
 
-    `dropped` maps uris to reasons. The folder is built beside its place and renamed, so whoever reads sees the old
-    corpus or the new one; `hash` is added to `manifest`, which is written last. Raises ResourceError or WorkspaceError
-    when the disk refuses.
+    `dropped` maps uris to reasons. The folder is built beside its place and swapped in by renaming, so a failure leaves
+    the old corpus; `hash` is added to `manifest`, which is written last. Raises ResourceError or WorkspaceError when
+    the disk refuses.
     """
     final = workspace.corpus_dir(name)
     building = final.with_name(f".{name}.building")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import orjson
@@ -69,6 +69,25 @@ def posts_query(workspace: Workspace) -> str:
         f"(SELECT {', '.join(COLUMNS)} FROM read_parquet({pattern}, union_by_name = true) "
         "QUALIFY row_number() OVER (PARTITION BY uri) = 1)"
     )
+
+
+def fetch_posts(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a query on all collected posts, for which `{posts}` stands in `sql`; none when nothing was collected.
+
+    Raises WorkspaceError when a shard cannot be read.
+    """
+    import duckdb
+
+    if not has_posts(workspace):
+        return []
+    try:
+        with duckdb.connect() as database:
+            return database.execute(sql.replace("{posts}", posts_query(workspace))).fetchall()
+    except duckdb.Error as exc:
+        raise WorkspaceError(
+            f"The collected posts cannot be read ({str(exc).splitlines()[0]}). "
+            "Move the damaged file in `posts/` away and collect its source again."
+        ) from exc
 
 
 def glob_literal(path: Path) -> str:

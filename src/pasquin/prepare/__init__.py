@@ -121,9 +121,11 @@ def _prepared(
         "accounts": _account_counts(made.kept),
         "verdict": _verdict(counts),
     }
-    with progress.task("Writing the corpus", None, "posts"):
+    with progress.task("Writing the corpus", len(made.kept), "posts") as task:
         report = render(name, manifest, made.kept)
-        return write_corpus(workspace, name, made.kept, made.dropped, report, manifest), True
+        complete = write_corpus(workspace, name, made.kept, made.dropped, report, manifest)
+        task.advance(len(made.kept))
+    return complete, True
 
 
 @dataclass(frozen=True)

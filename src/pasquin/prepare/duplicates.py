@@ -57,6 +57,7 @@ def find_duplicates(
     reasons: list[str | None] = [None] * len(texts)
     groups = _Groups(len(texts))
     first = _mark_exact(keys, reasons, groups)
+    advance(len(texts) - len(first))
     lsh = RMinHashLSH(threshold=STRADDLE_THRESHOLD, num_perm=_BANDS * _ROWS, num_bands=_BANDS)
     shingles = lru_cache(maxsize=4 * _BATCH)(lambda position: shingle_set(keys[position]))
     sizes = [0] * len(texts)

@@ -20,12 +20,13 @@ from pasquin.prepare.duplicates import jaccard, shingle_set
 from pasquin.prepare.splits import assign_splits
 from pasquin.progress import Silent
 from pasquin.records import Post
-from pasquin.texts import comparable
+from pasquin.texts import comparable, normalise
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import read_corpus
 from pasquin.workspace.files import file_hash
 from pasquin.workspace.shards import open_shards
 
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tweets" / "covid19.jsonl.gz"
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -247,3 +248,18 @@ def test_export_writes_what_the_older_tools_read(tmp_path: Path) -> None:
         export_corpus(workspace, "vc", tmp_path / "vc.xlsx")
     with pytest.raises(UsageError, match="validation"):
         export_corpus(workspace, "vc", tmp_path / "vc.csv", "dev")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.exists(), reason="the real tweets are not beside this checkout")
+def test_real_tweets_come_out_clean(tmp_path: Path) -> None:
+    from pasquin.collect import collect
+
+    workspace = Workspace.create(tmp_path)
+    collect(workspace, [f"twint:{REAL}"])
+    result = prepare(workspace, "covid19")
+    assert result["kept"] > 12_000
+    assert result["verdict"].startswith("That is comfortable")
+    for post in read_corpus(workspace, "covid19"):
+        assert normalise(post.text) == post.text
+        assert not re.search(r"https?://|pic\.twitter|&amp;|\u00a0|^@|^RT @", post.text), post.uri

@@ -35,6 +35,8 @@ NEAR_SIMILARITY: Final = 0.8
 NEAR_WINDOW: Final = 0.85
 NEAR_SHORT: Final = 0.9
 SHORTLIST: Final = 8
+LONGEST_POST: Final = 20_000
+"""Of a longer post only so many characters are indexed."""
 
 _RANK: Final[tuple[Novelty, ...]] = ("novel", "near", "verbatim")
 _BETWEEN: Final = "\0"  # stands in no comparable text
@@ -55,7 +57,7 @@ class NoveltyIndex:
         self._by_text: dict[str, int] = {}
         self._uris: list[str] = []
         for uri, text in posts:
-            key = comparable(remove_links(normalise(text)))
+            key = comparable(remove_links(normalise(text[:LONGEST_POST])))
             if key and key not in self._by_text:
                 self._by_text[key] = len(self._uris)
                 self._uris.append(uri)

@@ -61,7 +61,9 @@ class CollectSettings(StageSettings):
     bluesky_plc: str = "https://plc.directory"
     """The directory that knows where a `did:plc` account lives."""
     bluesky_api: str = "https://public.api.bsky.app"
-    """The public AppView: resolves handles, counts likes and reposts, knows lists."""
+    """The public AppView: resolves handles, counts likes and reposts."""
+    bluesky_engagement: bool = False
+    """Ask the AppView for likes and reposts, 25 posts a request."""
 
     @field_validator("proxies", "allow_private_hosts", "accepted_rules", mode="before")
     @classmethod

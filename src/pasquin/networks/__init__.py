@@ -30,12 +30,15 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """All the URIs that an account of a network still has, of those that `prefix` begins."""
+    """All posts that `account` still has: a collected one whose URI begins with `prefix` and is not among `uris` was
+    deleted upstream, unless it lies (in the order of code points) strictly between the two URIs of a pair in `unknown`.
+    """
 
     network: str
     account: str
     prefix: str
-    uris: frozenset[str]
+    uris: tuple[str, ...]
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Page:
     `skipped` counts well-formed input that is no post of its own by reason (deleted, direct message, …).
     `share` is how much of the source is read after this page, 0 to 1, where the source can tell.
     `deleted` are URIs of posts that were deleted upstream: they become tombstones where they were collected.
-    `complete` lists everything an account still has: what else was collected of it was deleted upstream.
+    `complete` lists everything an account still has: what else was collected of it was deleted upstream, too.
     `current` says that the posts are as the network has them now: one that was collected with another text was edited,
     and is replaced.
     """

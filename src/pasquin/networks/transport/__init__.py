@@ -216,22 +216,17 @@ class Transport:
         account: str = "",
         max_bytes: int,
         accept: Collection[int] = (),
-        on_bytes: Callable[[int], None] | None = None,
     ) -> Response:
         """Get an answer of any size into a file (from its beginning); the Response has no content.
 
-        A broken transfer is begun anew. `on_bytes` is called with the size so far.
+        A broken transfer is begun anew.
         """
 
         def read(answer: httpx.Response) -> Response:
             into.seek(0)
             into.truncate()
-            size = 0
             for piece in chunks(answer, max_bytes):
                 into.write(piece)
-                size += len(piece)
-                if on_bytes:
-                    on_bytes(size)
             return Response(str(answer.request.url), answer.status_code, answer.headers, b"")
 
         return self._ask(self._call("GET", url, params, headers, account, accept=accept), read)

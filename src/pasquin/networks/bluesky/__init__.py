@@ -1,0 +1,307 @@
+"""Bluesky (AT Protocol): an account's posts, from its own server, without signing in.
+
+`bluesky:handle-or-did` finds the account's server and reads the whole repository in one request, later only what has
+changed since. What the repository no longer has was deleted, and is reported so. `bluesky:list:at://…` reads every
+account on a list. Accounts that ask not to be shown to the signed-out, or not to be used for generative AI, are left
+alone.
+
+Not covered: private data (there is none in a repository), and posts of others that the account reposted.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Final
+from urllib.parse import quote
+
+import orjson
+from cbrrr import decode_dag_cbor
+
+from pasquin.config import CollectSettings
+from pasquin.errors import InputError, NetworkError, RateLimited, Refused, UsageError
+from pasquin.networks import Complete, Page, Quarantined
+from pasquin.networks.bluesky.car import POSTS, Entry, Gap, Repository, read_repository
+from pasquin.networks.bluesky.identity import Directory, Identity, error_name
+from pasquin.networks.bluesky.records import OTHER_KIND, asks_for_sign_in, to_post
+from pasquin.networks.files.reading import EXCERPT
+from pasquin.networks.transport import Transport, shared
+from pasquin.networks.values import to_count
+from pasquin.records import Post
+
+_LARGEST_REPOSITORY: Final = 4 * 2**30
+_SMALL: Final = 2**20
+_BATCH: Final = 25
+"""Posts that the AppView counts in one request."""
+_OPT_OUT: Final = "the account asks not to be shown to people who are not signed in"
+_NO_AI: Final = "the account asks not to be used for generative AI"
+_LIST: Final = re.compile(r"at://([^/]+)/app\.bsky\.graph\.list/([^/]+)")
+_GONE: Final = "RepoNotFound"
+_STATES: Final = {
+    _GONE: "is not on its server any more: it was deleted",
+    "RepoDeactivated": "is deactivated by its owner",
+    "RepoSuspended": "is suspended",
+    "RepoTakendown": "was taken down",
+    "RepoDesynchronized": "cannot be read at the moment",
+}
+
+
+def bluesky(settings: CollectSettings) -> BlueskySource:
+    """Accounts and lists of accounts on Bluesky."""
+    return BlueskySource(settings, shared(settings))
+
+
+@dataclass
+class _Found:
+    """What a pass over a repository has found so far. `absent` are records without their block."""
+
+    partial: bool
+    damage: list[Quarantined]
+    unreadable: list[Quarantined] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    uris: list[str] = field(default_factory=list)
+    gaps: list[tuple[str, str]] = field(default_factory=list)
+    absent: list[tuple[bytes, str]] = field(default_factory=list)
+
+
+class BlueskySource:
+    """The reading side of Bluesky. A cursor is a JSON object from DID to the revision that was read last."""
+
+    reads_files = False
+
+    def __init__(self, settings: CollectSettings, transport: Transport) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._directory = Directory(settings, transport)
+
+    def posts(self, account: str, since: str | None) -> Iterator[Page]:
+        """Pages of the posts of `account` (a handle, a DID, or `list:at://…`) that are new, changed or deleted since.
+
+        Raises UsageError, Refused when the account is gone or closed, NetworkError when its server cannot be reached.
+        """
+        revisions = _revisions(since)
+        if not account.startswith("list:"):
+            yield from self._account(self._find(account, revisions), revisions)
+            return
+        members = self._members(account.removeprefix("list:"))
+        for number, did in enumerate(members, 1):
+            try:
+                for page in self._account(self._directory.find(did), revisions):
+                    yield replace(page, share=(number - 1 + (page.share or 0.0)) / len(members))
+            except RateLimited:
+                raise
+            except (NetworkError, UsageError) as exc:
+                yield Page((), quarantined=(Quarantined(did, str(exc), b""),), share=number / len(members))
+
+    def _find(self, account: str, revisions: Mapping[str, str]) -> Identity:
+        """The account, by its DID where an earlier run has learnt it: handles change."""
+        try:
+            return self._directory.find(account)
+        except Refused:
+            if len(revisions) == 1 and not account.startswith("did:"):
+                return self._directory.find(next(iter(revisions)))
+            raise
+
+    def _account(self, identity: Identity, revisions: dict[str, str]) -> Iterator[Page]:
+        """Pages of one account; `revisions` is brought up to date with the last."""
+        refusal = self._refusal(identity)
+        if refusal:
+            yield Page((), skipped={refusal: 1}, share=1.0)
+            return
+        known = revisions.get(identity.did)
+        try:
+            latest = self._latest(identity)
+            if latest == known:
+                yield Page((), share=1.0)
+                return
+            since = known if known is not None and known < latest else None
+            with tempfile.TemporaryFile(prefix="pasquin-") as handle:
+                repository, partial = self._download(identity, since, handle)
+                yield from self._pages(identity, repository, revisions, partial)
+        except Refused as exc:
+            state = error_name(exc)
+            if state == _GONE and known is not None:
+                yield Page((), complete=Complete("bluesky", identity.did, _prefix(identity.did), ()), share=1.0)
+            if state in _STATES:
+                name = identity.handle or identity.did
+                raise Refused(f"{name} {_STATES[state]}. Nothing of it was read.", status=exc.status) from exc
+            raise
+
+    def _latest(self, identity: Identity) -> str:
+        url = f"{identity.pds}/xrpc/com.atproto.sync.getLatestCommit"
+        commit = self._transport.get_json(url, params={"did": identity.did}, max_bytes=_SMALL)
+        if isinstance(commit, Mapping) and isinstance(commit.get("rev"), str):
+            return str(commit["rev"])
+        raise NetworkError(f"The server of {identity.did} does not answer as a Bluesky server. Try again later.")
+
+    def _download(self, identity: Identity, since: str | None, handle: IO[bytes]) -> tuple[Repository, bool]:
+        """The repository, or (True) what changed in it since; the whole once more when something was wrong with it."""
+        url = f"{identity.pds}/xrpc/com.atproto.sync.getRepo"
+        for revision, is_last in ((since, False), (None, True)):
+            params = {"did": identity.did} | ({"since": revision} if revision else {})
+            self._transport.download(url, handle, params=params, max_bytes=_LARGEST_REPOSITORY)
+            try:
+                repository = read_repository(handle, f"The repository of {identity.did}")
+            except InputError:
+                if is_last:
+                    raise
+                continue
+            if is_last or not repository.damage:
+                break
+        if repository.did != identity.did:
+            raise NetworkError(f"The server of {identity.did} answered with the posts of another account.")
+        return repository, revision is not None
+
+    def _pages(
+        self, identity: Identity, repository: Repository, revisions: dict[str, str], partial: bool
+    ) -> Iterator[Page]:
+        found = _Found(partial, [Quarantined(identity.did, what, b"") for what in repository.damage])
+        if not partial:
+            found.skipped["repost"] = repository.count_reposts()
+        for item in repository.posts():
+            _take(item, found, repository, identity)
+            if len(found.posts) >= self._settings.page_posts:
+                yield Page(self._counted(found.posts), current=True)
+                found.posts = []
+        _explain(found, repository)
+        complete = cursor = None
+        if not found.damage:
+            revisions[identity.did] = repository.rev
+            cursor = orjson.dumps(revisions, option=orjson.OPT_SORT_KEYS).decode()
+            prefix = _prefix(identity.did)
+            complete = Complete("bluesky", identity.did, prefix, tuple(found.uris), tuple(found.gaps))
+        yield Page(
+            self._counted(found.posts),
+            cursor,
+            +found.skipped,
+            (*found.damage, *found.unreadable),
+            1.0,
+            complete=complete,
+            current=True,
+        )
+
+    def _refusal(self, identity: Identity) -> str | None:
+        """Why the account wants to be left alone, None when it does not say so."""
+        profile = self._record(identity, "app.bsky.actor.profile")
+        if asks_for_sign_in(profile):
+            return _OPT_OUT
+        intent = self._record(identity, "org.user-intents.declaration").get("syntheticContentGeneration")
+        return _NO_AI if isinstance(intent, Mapping) and intent.get("allow") is False else None
+
+    def _record(self, identity: Identity, collection: str) -> Mapping[str, Any]:
+        """The one record `self` of a collection, empty when there is none."""
+        url = f"{identity.pds}/xrpc/com.atproto.repo.getRecord"
+        params = {"repo": identity.did, "collection": collection, "rkey": "self"}
+        answer = self._transport.get(url, params=params, max_bytes=_SMALL, accept=(400, 404))
+        record = answer.json().get("value") if answer.status == 200 else None
+        return record if isinstance(record, Mapping) else {}
+
+    def _members(self, written: str) -> list[str]:
+        """The accounts on a list, as its owner's repository has them."""
+        match = _LIST.fullmatch(written)
+        if match is None:
+            raise UsageError(f"`{written[:200]}` is no list: write list:at://did:plc:…/app.bsky.graph.list/….")
+        owner = self._directory.find(match[1])
+        wanted = f"at://{owner.did}/app.bsky.graph.list/{match[2]}"
+        subjects = [
+            value.get("subject")
+            for value in self._records(owner, "app.bsky.graph.listitem")
+            if value.get("list") == wanted
+        ]
+        members = [did for did in dict.fromkeys(subjects) if isinstance(did, str)]
+        if not members:
+            raise Refused(f"The list {wanted} has no members, or was deleted. Check its address.")
+        return members
+
+    def _records(self, owner: Identity, collection: str) -> Iterator[Mapping[str, Any]]:
+        """All records of a collection, a hundred a request."""
+        url, cursor, seen = f"{owner.pds}/xrpc/com.atproto.repo.listRecords", "", set[str]()
+        while cursor not in seen:
+            seen.add(cursor)
+            params: dict[str, str | int] = {"repo": owner.did, "collection": collection, "limit": 100}
+            answer = self._transport.get_json(url, params=params | ({"cursor": cursor} if cursor else {}))
+            records = answer.get("records") if isinstance(answer, Mapping) else None
+            for record in records if isinstance(records, list) else ():
+                if isinstance(record, Mapping) and isinstance(record.get("value"), Mapping):
+                    yield record["value"]
+            cursor = str(answer.get("cursor") or "") if records else ""
+
+    def _counted(self, posts: list[Post]) -> tuple[Post, ...]:
+        """The posts with their likes and reposts, where those are wanted and the AppView can be reached."""
+        if not self._settings.bluesky_engagement:
+            return tuple(posts)
+        counts: dict[str, Mapping[str, Any]] = {}
+        url = f"{self._settings.bluesky_api.rstrip('/')}/xrpc/app.bsky.feed.getPosts"
+        try:
+            for batch in _batches(posts, _BATCH):
+                query = "&".join(f"uris={quote(post.uri)}" for post in batch)
+                views = self._transport.get_json(f"{url}?{query}")["posts"]
+                counts |= {view["uri"]: view for view in views}
+        except (NetworkError, KeyError, TypeError):
+            pass  # a count that is not known stays empty
+        return tuple(_with_counts(post, counts.get(post.uri, {})) for post in posts)
+
+
+def _with_counts(post: Post, view: Mapping[str, Any]) -> Post:
+    return replace(post, likes=to_count(view.get("likeCount")), reposts=to_count(view.get("repostCount")))
+
+
+def _batches(posts: list[Post], size: int) -> Iterator[list[Post]]:
+    for start in range(0, len(posts), size):
+        yield posts[start : start + size]
+
+
+def _take(item: Entry | Gap, found: _Found, repository: Repository, identity: Identity) -> None:
+    """Add what stands at one place of the tree to what was found."""
+    if isinstance(item, Gap):
+        found.gaps.append((f"at://{identity.did}/{item.after}", f"at://{identity.did}/{item.before}"))
+        return
+    uri = f"at://{identity.did}/{item.path}"
+    block = repository.block(item.cid)
+    if block is None:
+        found.absent.append((item.cid, uri))
+        return
+    try:
+        record = decode_dag_cbor(block, cid_ctor=bytes)
+        post = to_post(record, uri=uri, did=identity.did, handle=identity.handle)
+    except ValueError as exc:
+        found.unreadable.append(Quarantined(uri, str(exc), block[:EXCERPT]))
+        found.uris.append(uri)
+        return
+    if isinstance(post, Post):
+        found.posts.append(post)
+        found.uris.append(uri)
+    else:
+        found.skipped[post] += 1
+
+
+def _explain(found: _Found, repository: Repository) -> None:
+    """Say what is missing. In the changes since a revision, what is not there is unchanged; in a whole, it is lost."""
+    if found.partial:
+        found.uris = sorted([*found.uris, *(uri for _, uri in found.absent)])
+        return
+    other = repository.elsewhere({cid for cid, _ in found.absent}) if found.absent else set()
+    for cid, uri in found.absent:
+        if cid in other:
+            found.skipped[OTHER_KIND] += 1
+        else:
+            found.damage.append(Quarantined(uri, "its content is missing or damaged", b""))
+    for after, before in found.gaps:
+        found.damage.append(Quarantined(after, f"part of the repository is missing, up to {before}", b""))
+
+
+def _prefix(did: str) -> str:
+    return f"at://{did}/{POSTS}"
+
+
+def _revisions(cursor: str | None) -> dict[str, str]:
+    """What a cursor says; a cursor that makes no sense says nothing, and all is read again."""
+    try:
+        revisions = orjson.loads(cursor or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return {did: rev for did, rev in revisions.items() if isinstance(rev, str)} if isinstance(revisions, dict) else {}

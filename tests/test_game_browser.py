@@ -161,7 +161,9 @@ def test_a_round_with_the_mouse_and_the_keyboard(open_page: Callable[..., sync_a
     start(page)
     page.get_by_role("button", name="Human").click()
     outcome(page).wait_for()
-    assert re.match(r"(Right|Wrong)\. ", outcome(page).inner_text())
+    said = re.match(r"(Right|Wrong)\. (A person wrote this|The AI made this up)\.", outcome(page).inner_text())
+    assert said
+    assert page.get_by_role("status").inner_text() == said[0]
     assert "of 1 right" in page.locator(".score").inner_text()
     page.keyboard.press("Enter")
     outcome(page).wait_for(state="detached")

@@ -205,6 +205,18 @@ def test_one_impossible_row_does_not_spoil_the_rows_beside_it(workspace: Workspa
     assert count(store, players) == 4
 
 
+def test_nobody_who_stops_waiting_stops_the_writing(game: Game, store: Store) -> None:
+    token, written = game.start()
+    assert not written.cancel()
+    written.result(WAIT)
+    player = game.player(token)
+    answer = game.guess(player, game.next_trial(player, "village").id, "human", 1)
+    assert not answer.cancel()
+    assert answer.result(WAIT).score.total == 1
+    assert len(play_out(game, player, "village", limit=3)) == 3
+    assert count(store, guesses) == 4
+
+
 def test_erasing_leaves_nothing_of_a_player_and_everything_of_others(game: Game, store: Store) -> None:
     (token, player), (_, other) = start(game), start(game)
     play_out(game, player, "village", limit=4)

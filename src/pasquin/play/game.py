@@ -227,6 +227,7 @@ class Game:
             if trial.guess is not None:
                 return _done(self._result(player, trial, counted=True))
             answer: Future[Result] = Future()
+            answer.set_running_or_notify_cancel()
             trial.pending = answer
             if trial.written and trial.written.done() and trial.written.exception():
                 self._write_trial(player, trial)

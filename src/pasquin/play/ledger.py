@@ -56,6 +56,7 @@ class Ledger:
         self._thread.join()
 
     def _hand_in(self, entry: _Entry) -> Future[None]:
+        entry.done.set_running_or_notify_cancel()  # whoever stops waiting must not take the row back
         self._entries.put(entry)
         return entry.done
 
@@ -83,9 +84,10 @@ class Ledger:
                 return
             for entry in _ordered(group):
                 self._write([entry])
-        except (StoreError, sa.exc.SQLAlchemyError) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, those who wait must hear of it and the thread go on
+            failure = exc if isinstance(exc, StoreError) else StoreError(f"The database could not be written ({exc}).")
             for entry in group:
-                entry.done.set_exception(exc if isinstance(exc, StoreError) else StoreError(str(exc)))
+                entry.done.set_exception(failure)
         else:
             for entry in group:
                 entry.done.set_result(None)

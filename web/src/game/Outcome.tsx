@@ -12,11 +12,10 @@ export function Outcome({ reveal, onNext }: Props) {
   useLayoutEffect(() => next.current?.focus({ preventScroll: true }), []);
   return (
     <div className="outcome">
-      <div className={`verdict ${reveal.correct ? "verdict-right" : "verdict-wrong"}`} role="status">
+      <div className={`verdict ${reveal.correct ? "verdict-right" : "verdict-wrong"}`}>
         <span className="verdict-mark">{reveal.correct ? <CheckIcon /> : <CrossIcon />}</span>
         <div>
-          <strong>{reveal.correct ? "Right." : "Wrong."}</strong>{" "}
-          {reveal.origin === "human" ? "A person wrote this." : "The AI made this up."}
+          <strong>{rightOrWrong(reveal)}</strong> {whoItWas(reveal)}
           {reveal.right_share !== null && (
             <span className="others">
               {" "}
@@ -31,6 +30,19 @@ export function Outcome({ reveal, onNext }: Props) {
       {reveal.model && <Nearest model={reveal.model} />}
     </div>
   );
+}
+
+/** The outcome in one sentence, as it is read aloud. */
+export function verdict(reveal: Reveal): string {
+  return `${rightOrWrong(reveal)} ${whoItWas(reveal)}`;
+}
+
+function rightOrWrong(reveal: Reveal): string {
+  return reveal.correct ? "Right." : "Wrong.";
+}
+
+function whoItWas(reveal: Reveal): string {
+  return reveal.origin === "human" ? "A person wrote this." : "The AI made this up.";
 }
 
 function Nearest({ model }: { model: NonNullable<Reveal["model"]> }) {

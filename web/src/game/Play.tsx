@@ -5,7 +5,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api, ApiError, type Answer, type Category, type Origin, type Score } from "../api";
 import { Choices } from "./Choices";
 import { Notice } from "./Notice";
-import { Outcome } from "./Outcome";
+import { Outcome, verdict } from "./Outcome";
 import { PostCard } from "./PostCard";
 import { ScoreLine } from "./ScoreLine";
 import { useKeys } from "./useKeys";
@@ -90,6 +90,9 @@ export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
   return (
     <section className="play" aria-label="Game">
       <h1 className="visually-hidden">Human or AI?</h1>
+      <p className="visually-hidden" role="status">
+        {reveal ? verdict(reveal) : trial?.text}
+      </p>
       <ScoreLine score={score} history={history} />
       <PostCard trial={trial} reveal={reveal} guessed={guess.variables?.guess} slow={slow} onGuess={choose} />
       {reveal ? (

@@ -149,7 +149,7 @@ def _post(entry: Entry, document: Document, account: str, handle: str) -> Post |
         id = f"{account}#{id}"
     return Post(
         uri=id,
-        network="feeds",
+        network="rss",
         account=account,
         handle=handle,
         text=without_nul(text),

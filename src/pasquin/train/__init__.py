@@ -13,6 +13,7 @@ Not covered: several GPUs, models that do not fit in memory, quantised training.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from pasquin.config import TrainSettings
@@ -54,6 +55,9 @@ def train(
     settings = settings or TrainSettings()
     manifest = workspace.corpus_manifest(corpus)
     posts = _posts(workspace, corpus)
+    # Threads that wait by spinning make training several times slower beside any other busy program. OpenMP reads this
+    # once, when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from pasquin.train.execution import execute
 
     try:

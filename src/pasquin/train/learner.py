@@ -17,6 +17,7 @@ from pasquin.errors import ModelError, NetworkError, ResourceError
 from pasquin.post_format import ADDED, PostFormat, boundary_tokens, load_tokenizer
 from pasquin.progress import Progress
 from pasquin.starter import BASE, starter_model
+from pasquin.train.attention import use_short_rows
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,7 @@ def load_learner(settings: TrainSettings, accounts: tuple[str, ...], folder: Pat
     network.config.bos_token_id, network.config.eos_token_id = start, end
     network.generation_config.bos_token_id, network.generation_config.eos_token_id = start, end
     network.config.use_cache = False
+    use_short_rows(network)
     method = settings.method or ("full" if network.num_parameters() <= FULL_PARAMETERS else "lora")
     if method == "lora":
         network = _low_rank(network, added)

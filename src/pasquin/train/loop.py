@@ -171,7 +171,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         tokens = sum(len(example.ids) for example in batch)
         state.step += 1
         state.tokens += tokens

@@ -131,8 +131,14 @@ class Deck:
 
 def _draw_from(stratum: _Stratum, seen: AbstractSet[str]) -> Card | None:
     """A card by an even coin, None unless both origins still have one: so the coin is never forced."""
-    left = stratum.unseen(seen)
-    return _COINS.choice(left.human if _COINS.getrandbits(1) else left.model) if left.pairs else None
+    if not all(any(card.item.key not in seen for card in side) for side in (stratum.human, stratum.model)):
+        return None
+    side = stratum.human if _COINS.getrandbits(1) else stratum.model
+    for _ in range(_QUICK_DRAWS):
+        card = _COINS.choice(side)
+        if card.item.key not in seen:
+            return card
+    return _COINS.choice(_unseen(side, seen))
 
 
 def shown_text(text: str) -> str:

@@ -9,9 +9,11 @@ Feeds are asked for what changed (ETag, Last-Modified), and followed to older pa
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -30,6 +32,8 @@ from pasquin.records import Post
 
 MAX_BYTES: Final = 32 * 2**20
 MAX_PAGES: Final = 1_000
+_REMEMBERED: Final = 50
+"""Posts that a cursor remembers, so that the deletion of some does not matter."""
 _WEB: Final = re.compile(r"https?://", re.IGNORECASE)
 _NITTER: Final = re.compile(r"https?://[^/]+/(?P<handle>\w{1,20})/status/(?P<id>\d{1,19})(?:#m)?")
 _NITTER_REPLY: Final = re.compile(r"R to @(\w{1,20}): ")
@@ -58,8 +62,9 @@ class FeedSource:
     def posts(self, account: str, since: str | None) -> Iterator[Page]:
         """Pages of the posts of the feed at `account`, an address or a path.
 
-        A feed has no cursor: its posts have names that stay, so what is known is known by them. Raises InputError when
-        it is no feed, UsageError when it is neither address nor path, NetworkError when it cannot be had.
+        Posts are known by names that stay. The cursor, given with the last page, holds those of the newest ones: once
+        one of them turns up again, older pages need not be followed. Raises InputError when it is no feed, UsageError
+        when it is neither address nor path, NetworkError when it cannot be had.
         """
         if not _WEB.match(account):
             if re.match(r"[a-z]+://", account):
@@ -67,16 +72,30 @@ class FeedSource:
             for path in find_files(account, (".xml", ".rss", ".atom", ".json")):
                 yield _page(_from_file(path), str(path), self._settings.account or stem(path), self._settings)
             return
-        address, seen = account, {account}
+        known, newest = _known(since), list[str]()
+        address, asked = account, {account}
         while True:
             answer = self._transport.get(address, keep=address == account, max_bytes=MAX_BYTES)
             document = _parsed(answer.content, address)
-            yield _page(document, address, account, self._settings)
-            address = urljoin(answer.url, document.values.get("next", ""))
-            is_end = not document.values.get("next") or not document.entries or answer.unchanged
-            if is_end or address in seen or len(seen) >= MAX_PAGES:
+            page = _page(document, address, account, self._settings)
+            uris = [post.uri for post in page.posts]
+            newest = newest or uris[:_REMEMBERED]
+            following = document.values.get("next", "").strip()
+            address = urljoin(answer.url, following)
+            if not following or not uris or address in asked or len(asked) >= MAX_PAGES or known & set(uris):
+                yield replace(page, cursor=json.dumps(newest))
                 return
-            seen.add(address)
+            yield page
+            asked.add(address)
+
+
+def _known(since: str | None) -> set[str]:
+    """The posts that a cursor remembers."""
+    try:
+        value = json.loads(since or "[]")
+    except ValueError:
+        return set()
+    return {uri for uri in value if isinstance(uri, str)} if isinstance(value, list) else set()
 
 
 def _from_file(path: Path) -> Document:

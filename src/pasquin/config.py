@@ -62,6 +62,8 @@ class CollectSettings(StageSettings):
     """The directory that knows where a `did:plc` account lives."""
     bluesky_api: str = "https://public.api.bsky.app"
     """The public AppView: resolves handles, counts likes and reposts."""
+    bluesky_whole_hours: float = Field(12.0, ge=0)
+    """Read an account whole again after so many hours: what changed does not always show what was deleted."""
     bluesky_engagement: bool = False
     """Ask the AppView for likes and reposts, 25 posts a request."""
 

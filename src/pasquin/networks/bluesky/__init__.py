@@ -1,9 +1,10 @@
 """Bluesky (AT Protocol): an account's posts, from its own server, without signing in.
 
 `bluesky:handle-or-did` finds the account's server and reads the whole repository in one request, later only what has
-changed since. What the repository no longer has was deleted, and is reported so. `bluesky:list:at://…` reads every
-account on a list. Accounts that ask not to be shown to the signed-out, or not to be used for generative AI, are left
-alone.
+changed since. What the repository no longer has was deleted, and is reported so: mostly at once, and always when the
+whole is read again, twice a day (a change shows the parts of the tree it touched, and a deletion can join two parts
+that it does not show). `bluesky:list:at://…` reads every account on a list. Accounts that ask not to be shown to the
+signed-out, or not to be used for generative AI, are left alone.
 
 Not covered: private data (there is none in a repository), and posts of others that the account reposted.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -49,6 +51,9 @@ _STATES: Final = {
 }
 
 
+_Marks = dict[str, tuple[str, float]]
+
+
 def bluesky(settings: CollectSettings) -> BlueskySource:
     """Accounts and lists of accounts on Bluesky."""
     return BlueskySource(settings, shared(settings))
@@ -69,7 +74,7 @@ class _Found:
 
 
 class BlueskySource:
-    """The reading side of Bluesky. A cursor is a JSON object from DID to the revision that was read last."""
+    """The reading side of Bluesky. A cursor is a JSON object: DID -> `[revision read last, when it was read whole]`."""
 
     reads_files = False
 
@@ -83,45 +88,46 @@ class BlueskySource:
 
         Raises UsageError, Refused when the account is gone or closed, NetworkError when its server cannot be reached.
         """
-        revisions = _revisions(since)
+        marks = _marks(since)
         if not account.startswith("list:"):
-            yield from self._account(self._find(account, revisions), revisions)
+            yield from self._account(self._find(account, marks), marks)
             return
         members = self._members(account.removeprefix("list:"))
         for number, did in enumerate(members, 1):
             try:
-                for page in self._account(self._directory.find(did), revisions):
+                for page in self._account(self._directory.find(did), marks):
                     yield replace(page, share=(number - 1 + (page.share or 0.0)) / len(members))
             except RateLimited:
                 raise
             except (NetworkError, UsageError) as exc:
                 yield Page((), quarantined=(Quarantined(did, str(exc), b""),), share=number / len(members))
 
-    def _find(self, account: str, revisions: Mapping[str, str]) -> Identity:
+    def _find(self, account: str, marks: _Marks) -> Identity:
         """The account, by its DID where an earlier run has learnt it: handles change."""
         try:
             return self._directory.find(account)
         except Refused:
-            if len(revisions) == 1 and not account.startswith("did:"):
-                return self._directory.find(next(iter(revisions)))
+            if len(marks) == 1 and not account.startswith("did:"):
+                return self._directory.find(next(iter(marks)))
             raise
 
-    def _account(self, identity: Identity, revisions: dict[str, str]) -> Iterator[Page]:
-        """Pages of one account; `revisions` is brought up to date with the last."""
+    def _account(self, identity: Identity, marks: _Marks) -> Iterator[Page]:
+        """Pages of one account; `marks` is brought up to date with the last."""
         refusal = self._refusal(identity)
         if refusal:
             yield Page((), skipped={refusal: 1}, share=1.0)
             return
-        known = revisions.get(identity.did)
+        known, read_whole = marks.get(identity.did, (None, 0.0))
         try:
             latest = self._latest(identity)
             if latest == known:
                 yield Page((), share=1.0)
                 return
-            since = known if known is not None and known < latest else None
+            is_fresh = 0 <= time.time() - read_whole < self._settings.bluesky_whole_hours * 3600
+            since = known if known is not None and known < latest and is_fresh else None
             with tempfile.TemporaryFile(prefix="pasquin-") as handle:
                 repository, partial = self._download(identity, since, handle)
-                yield from self._pages(identity, repository, revisions, partial)
+                yield from self._pages(identity, repository, marks, partial)
         except Refused as exc:
             state = error_name(exc)
             if state == _GONE and known is not None:
@@ -156,9 +162,7 @@ class BlueskySource:
             raise NetworkError(f"The server of {identity.did} answered with the posts of another account.")
         return repository, revision is not None
 
-    def _pages(
-        self, identity: Identity, repository: Repository, revisions: dict[str, str], partial: bool
-    ) -> Iterator[Page]:
+    def _pages(self, identity: Identity, repository: Repository, marks: _Marks, partial: bool) -> Iterator[Page]:
         found = _Found(partial, [Quarantined(identity.did, what, b"") for what in repository.damage])
         if not partial:
             found.skipped["repost"] = repository.count_reposts()
@@ -169,9 +173,12 @@ class BlueskySource:
                 found.posts = []
         _explain(found, repository)
         complete = cursor = None
-        if not found.damage:
-            revisions[identity.did] = repository.rev
-            cursor = orjson.dumps(revisions, option=orjson.OPT_SORT_KEYS).decode()
+        known, read_whole = marks.get(identity.did, ("", 0.0))
+        is_older = repository.rev < known  # a lagging copy or a backup: what it lacks was not deleted
+        if not found.damage and not is_older:
+            read_whole = read_whole if partial else int(time.time())
+            marks[identity.did] = (repository.rev, read_whole)
+            cursor = orjson.dumps(marks, option=orjson.OPT_SORT_KEYS).decode()
             prefix = _prefix(identity.did)
             complete = Complete("bluesky", identity.did, prefix, tuple(found.uris), tuple(found.gaps))
         yield Page(
@@ -298,10 +305,15 @@ def _prefix(did: str) -> str:
     return f"at://{did}/{POSTS}"
 
 
-def _revisions(cursor: str | None) -> dict[str, str]:
-    """What a cursor says; a cursor that makes no sense says nothing, and all is read again."""
+def _marks(cursor: str | None) -> _Marks:
+    """What a cursor says; where it makes no sense it says nothing, and the account is read anew."""
     try:
-        revisions = orjson.loads(cursor or "{}")
+        content = orjson.loads(cursor or "{}")
     except orjson.JSONDecodeError:
         return {}
-    return {did: rev for did, rev in revisions.items() if isinstance(rev, str)} if isinstance(revisions, dict) else {}
+    marks = content.items() if isinstance(content, dict) else ()
+    return {
+        did: (mark[0], mark[1])
+        for did, mark in marks
+        if isinstance(mark, list) and len(mark) == 2 and isinstance(mark[0], str) and isinstance(mark[1], int | float)
+    }

@@ -196,7 +196,16 @@ def _commit(item: Mapping[str, Any], file: InputFile, number: int) -> Iterator[R
     except (ValueError, TypeError, InputError):
         yield file.quarantine(number, "the blocks of a commit are damaged")
         return
-    for post in repository.posts():
-        if isinstance(post, Entry) and (block := repository.block(post.cid)) is not None:
-            uri = f"at://{repository.did}/{post.path}"
-            yield to_post(decode_dag_cbor(block, cid_ctor=bytes), uri=uri, did=repository.did, handle=None)
+    written = {found.path: found.cid for found in repository.posts() if isinstance(found, Entry)}
+    operations = item.get("ops")
+    for operation in operations if isinstance(operations, list) else ():
+        path = str(operation.get("path")) if isinstance(operation, Mapping) else ""
+        block = repository.block(written.get(path, b""))
+        if block is None:
+            yield "repost" if path.startswith("app.bsky.feed.repost/") else OTHER_KIND
+            continue
+        try:
+            record, uri = decode_dag_cbor(block, cid_ctor=bytes), f"at://{repository.did}/{path}"
+            yield to_post(record, uri=uri, did=repository.did, handle=None)
+        except ValueError as exc:
+            yield file.quarantine(number, f"{path}: {exc}", block)

@@ -96,8 +96,8 @@ class Repository:
             cid, after, before = item
             if before <= first or after >= end:
                 continue
-            visits += 1
-            block = self.block(cid) if visits <= len(self._blocks) else None
+            block = self.block(cid) if visits <= len(self._blocks) else None  # no real tree visits a node twice
+            visits += block is not None
             parts = None if block is None else _node(block, after, before)
             if parts is None:
                 yield Gap(max(after, first), min(before, end))

@@ -1,0 +1,267 @@
+"""Bluesky against a real server (PDS): whole accounts, what changed, lists, opt-outs, and kills on both sides."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bluesky_archiver import archive
+from local_pds import LocalAccount, LocalPds, local_pds, post
+from pasquin.config import CollectSettings
+from pasquin.errors import Refused, UsageError
+from pasquin.networks import Complete, Page
+from pasquin.networks.bluesky import BlueskySource
+from pasquin.networks.transport import Transport
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
+
+SOAK_SECONDS = float(os.environ.get("PASQUIN_SOAK_SECONDS", "0"))
+"""The kill test runs this long; in CI about 20 s."""
+
+
+@pytest.fixture(scope="module")
+def pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPds]:
+    with local_pds(tmp_path_factory.mktemp("pds")) as server:
+        yield server
+
+
+def source(pds: LocalPds, **settings: Any) -> BlueskySource:
+    chosen = CollectSettings(**{**pds.settings, **settings})
+    return BlueskySource(chosen, Transport(chosen, backoff=0.05))
+
+
+def deleted(uris: list[str], complete: Complete | None) -> list[str]:
+    """Which of `uris` a page says were deleted."""
+    assert complete is not None
+    kept = set(complete.uris)
+    return [uri for uri in uris if uri not in kept and not any(low < uri < high for low, high in complete.unknown)]
+
+
+def test_account_is_read_whole_then_by_changes(pds: LocalPds) -> None:
+    anna = pds.account("anna")
+    link = "https://example.com/a/rather/long/address?with=query"
+    text = "Grüße 🙂 an @ben.test: example.com/a/rather..."
+    start = len("Grüße 🙂 an @ben.test: ".encode())
+    facet = {
+        "index": {"byteStart": start, "byteEnd": len(text.encode())},
+        "features": [{"$type": "app.bsky.richtext.facet#link", "uri": link}],
+    }
+    first = post(text, facets=[facet], langs=["de", "en"], createdAt="2024-02-29T10:00:00.123456-05:00")
+    uris = anna.create([first, *(post(f"Number {number}") for number in range(400))])
+    reply = post("A reply", reply={"root": {"uri": uris[0], "cid": _cid()}, "parent": {"uri": uris[1], "cid": _cid()}})
+    image = post("", embed={"$type": "app.bsky.embed.unheard-of", "what": [1, {"deep": None}]})
+    uris += anna.create([reply, image, post("Not for all", labels=_labels("!no-unauthenticated"))])
+    anna.create([{"$type": "app.bsky.feed.repost", "subject": {"uri": uris[0], "cid": _cid()}}], "app.bsky.feed.repost")
+
+    (page,) = source(pds).posts("@Anna.test", None)
+    posts = {found.uri: found for found in page.posts}
+    assert sorted(posts) == sorted(uris[:402])
+    assert posts[uris[0]].text == f"Grüße 🙂 an @ben.test: {link}"
+    assert posts[uris[0]].lang == "de"
+    assert str(posts[uris[0]].created_at) == "2024-02-29 15:00:00.123456+00:00"
+    assert (posts[uris[401]].reply_to, posts[uris[401]].handle) == (uris[1], "anna.test")
+    assert {found.rights for found in page.posts} == {"public-network"}
+    assert {found.account for found in page.posts} == {anna.did}
+    assert sum(page.skipped.values()) == 3
+    assert page.skipped["repost"] == page.skipped["without text"] == 1
+
+    anna.delete(uris[200])
+    key = uris[7].rpartition("/")[2]
+    anna.put("app.bsky.feed.post", key, post("Number 6, edited"))
+    new = anna.create([post("The newest")])
+    (changes,) = source(pds).posts("anna.test", page.cursor)
+    assert sorted(found.text for found in changes.posts) == ["Number 6, edited", "The newest"]
+    assert changes.current
+    assert set(deleted(uris[:402] + new, changes.complete)) <= {uris[200]}
+    (whole,) = source(pds, bluesky_whole_hours=0).posts("anna.test", page.cursor)
+    assert deleted(uris[:402] + new, whole.complete) == [uris[200]]
+    assert len(whole.posts) == 402
+    (nothing,) = source(pds).posts(anna.did, changes.cursor)
+    assert nothing == Page((), share=1.0)
+    (again,) = source(pds).posts(anna.did, "no cursor of ours")
+    assert len(again.posts) == 402
+
+
+def test_list_gives_the_posts_of_its_members(pds: LocalPds) -> None:
+    owner, *members = (pds.account(name) for name in ("olga", "mia-x", "noa-x", "gone-x"))
+    for member in members:
+        member.create([post(f"I am {member.handle}")])
+    key = "3kabcdefghij2"
+    owner.put("app.bsky.graph.list", key, {"name": "all", "purpose": "app.bsky.graph.defs#curatelist", "createdAt": ""})
+    uri = f"at://{owner.did}/app.bsky.graph.list/{key}"
+    items = [{"$type": "app.bsky.graph.listitem", "list": uri, "subject": one.did, "createdAt": ""} for one in members]
+    other = {"$type": "app.bsky.graph.listitem", "list": "at://other", "subject": owner.did, "createdAt": ""}
+    owner.create([*items, other], "app.bsky.graph.listitem")
+    members[2].call("com.atproto.server.deactivateAccount", {})
+
+    pages = list(source(pds).posts(f"list:at://olga.test/app.bsky.graph.list/{key}", None))
+    assert sorted(found.text for page in pages for found in page.posts) == ["I am mia-x.test", "I am noa-x.test"]
+    (refused,) = (piece for page in pages for piece in page.quarantined)
+    assert refused.where == members[2].did
+    assert "deactivated" in refused.reason
+    members[0].create([post("more")])
+    cursor = [page.cursor for page in pages if page.cursor][-1]
+    later = list(source(pds).posts(f"list:{uri}", cursor))
+    assert [found.text for page in later for found in page.posts] == ["more"]
+
+
+def test_accounts_that_ask_to_be_left_alone_are(pds: LocalPds) -> None:
+    shy, no_ai = pds.account("shy"), pds.account("no-ai")
+    for account in (shy, no_ai):
+        account.create([post("private thoughts")])
+    shy.put("app.bsky.actor.profile", "self", {"labels": _labels("!no-unauthenticated")})
+    intent = {"syntheticContentGeneration": {"allow": False, "updatedAt": "2026-01-01T00:00:00Z"}}
+    no_ai.put("org.user-intents.declaration", "self", {"$type": "org.user-intents.declaration", **intent})
+    for account in (shy, no_ai):
+        (page,) = source(pds).posts(account.handle, None)
+        assert (page.posts, sum(page.skipped.values())) == ((), 1)
+        assert "asks not to be" in next(iter(page.skipped))
+
+
+def test_accounts_that_are_no_more_are_named(pds: LocalPds) -> None:
+    leaving = pds.account("departing")
+    uris = leaving.create([post("farewell")])
+    (page,) = source(pds).posts("departing.test", None)
+    leaving.call("com.atproto.server.deactivateAccount", {})
+    with pytest.raises(Refused, match="deactivated"):
+        list(source(pds).posts(leaving.did, page.cursor))
+    admin = ("admin", "local-test-admin")
+    answer = pds.http.post("/xrpc/com.atproto.admin.deleteAccount", json={"did": leaving.did}, auth=admin)
+    answer.raise_for_status()
+    pages = source(pds).posts(leaving.did, page.cursor)
+    assert deleted(uris, next(pages).complete) == uris
+    with pytest.raises(Refused, match="deleted"):
+        next(pages)
+    with pytest.raises(Refused, match=r"no Bluesky account nobody\.test"):
+        list(source(pds).posts("nobody.test", None))
+    with pytest.raises(UsageError):
+        list(source(pds).posts("no handle", None))
+
+
+def test_renamed_account_is_found_again(pds: LocalPds) -> None:
+    formerly = pds.account("formerly")
+    formerly.create([post("one")])
+    (page,) = source(pds).posts("formerly.test", None)
+    formerly.call("com.atproto.identity.updateHandle", {"handle": "hereafter.test"})
+    formerly.create([post("two")])
+    (page,) = source(pds).posts("formerly.test", page.cursor)
+    assert [(found.text, found.handle) for found in page.posts] == [("two", "hereafter.test")]
+
+
+class Chaos:
+    """Writes to an account and kills the server, at random, from one seed."""
+
+    def __init__(self, pds: LocalPds, account: LocalAccount, seed: int) -> None:
+        self.pds, self.account, self.random = pds, account, random.Random(seed)
+        self.uris = account.create([post(f"Before {number}") for number in range(400)])
+        self.writes = self.kills = 0
+        self.over = threading.Event()
+
+    def write(self) -> None:
+        """Create, edit and delete until it is over; what was not acknowledged may have happened or not."""
+        while not self.over.is_set():
+            try:
+                choice = self.random.random()
+                if choice < 0.6 or len(self.uris) < 50:
+                    number = self.random.randint(1, 8)
+                    self.uris += self.account.create([post(f"Post {self.writes} {part}") for part in range(number)])
+                elif choice < 0.8:
+                    self.account.delete(self.uris.pop(self.random.randrange(len(self.uris))))
+                else:
+                    key = self.random.choice(self.uris).rpartition("/")[2]
+                    self.account.put("app.bsky.feed.post", key, post(f"Edited {self.writes}"))
+                self.writes += 1
+            except httpx.HTTPError:
+                time.sleep(0.1)
+
+    def kill_server(self) -> None:
+        """SIGKILL the server every few seconds and start it again."""
+        while not self.over.wait(self.random.uniform(1.0, 4.0)):
+            self.pds.kill()
+            self.kills += 1
+            time.sleep(self.random.uniform(0, 1.0))
+            self.pds.start()
+
+
+def test_kills_of_both_sides_lose_and_repeat_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SIGKILL of server and collector at random: the archive ends as an uninterrupted run has it."""
+    with local_pds(tmp_path) as pds:
+        account = pds.account("busybody")
+        chaos = Chaos(pds, account, seed=26)
+        threads = [threading.Thread(target=chaos.write), threading.Thread(target=chaos.kill_server)]
+        for thread in threads:
+            thread.start()
+        runs = killed = 0
+        until = time.monotonic() + (SOAK_SECONDS or 20)
+        draws = random.Random(27)
+        try:
+            while time.monotonic() < until:
+                killed += _run_and_perhaps_kill(pds, tmp_path / "archive.db", account.did, draws)
+                runs += 1
+        finally:
+            chaos.over.set()
+            for thread in threads:
+                thread.join()
+        settings = CollectSettings(**pds.settings, bluesky_whole_hours=0)
+        archive(tmp_path / "archive.db", account.did, settings)
+        archive(tmp_path / "uninterrupted.db", account.did, settings)
+        truth = {uri: record["text"] for uri, record in account.listed().items()}
+    found, pages = _archived(tmp_path / "archive.db")
+    uninterrupted, _ = _archived(tmp_path / "uninterrupted.db")
+    missing, repeated = len(truth.keys() - found.keys()), len(found) - len(dict(found))
+    refetched = 100 * (sum(pages) / len(truth) - 1)
+    with capsys.disabled():
+        print(
+            f"\n{chaos.writes} writes, {chaos.kills} kills of the server; {runs} runs, {killed} of them killed; "
+            f"{len(truth)} posts, {missing} missing, {repeated} repeated, refetched {refetched:.0f}%"
+        )
+    assert found == uninterrupted
+    assert found == truth
+    assert killed
+    assert chaos.kills
+
+
+def _run_and_perhaps_kill(pds: LocalPds, path: Path, did: str, draws: random.Random) -> bool:
+    """One run of the collector, killed at a random moment unless it ends before; whether it was."""
+    script = Path(__file__).with_name("bluesky_archiver.py")
+    environment = {**os.environ, **pds.environment, "PASQUIN_COLLECT_PAGE_POSTS": "50"}
+    command = [sys.executable, str(script), str(path), did]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        process.wait(draws.choice((0.05, 0.1, 0.2, 0.3, 0.5, 20.0)))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.returncode == 0 or "could not be reached" in errors, errors
+    return False
+
+
+def _archived(path: Path) -> tuple[dict[str, str], list[int]]:
+    with sqlite3.connect(path) as database:
+        posts = dict(database.execute("SELECT uri, text FROM posts").fetchall())
+        return posts, [count for (count,) in database.execute("SELECT posts FROM pages").fetchall()]
+
+
+def _labels(value: str) -> dict[str, Any]:
+    return {"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": value}]}
+
+
+def _cid() -> str:
+    return "bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a"

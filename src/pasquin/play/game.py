@@ -303,7 +303,7 @@ def _guess_row(player: Player, trial: LoadedTrial, guess: Origin, response_ms: i
 def _finished(deck: Deck, player: Player) -> str:
     seen = sum(1 for trial in player.trials.values() if trial.category == deck.key)
     name = deck.account or deck.corpus
-    return f"You have seen every card of “{name}” that can be shown fairly ({seen} of them here). Try another category."
+    return f"You have seen every card of “{name}” that can be shown fairly ({seen} of them here)."
 
 
 def _done(result: Result) -> Future[Result]:

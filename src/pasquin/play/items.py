@@ -177,7 +177,7 @@ def _human_cards(corpus: str, posts: Iterable[CorpusPost]) -> list[Card]:
     for post in posts:
         text = shown_text(post.text)
         if text:
-            source = HumanSource(post.handle, post.created_at, post.likes, _web_address(post.url))
+            source = HumanSource(shown_text(post.handle), post.created_at, post.likes, _web_address(post.url))
             item = Item(key=post.uri, origin="human", category=corpus, text=text)
             cards.setdefault(comparable(text), Card(item, post.handle, source))
     return list(cards.values())
@@ -189,7 +189,7 @@ def _model_cards(store: Store, corpus: str, posts: Sequence[CorpusPost], taken: 
         rows = connection.execute(sa.select(candidates).where(candidates.c.model == corpus)).mappings().all()
     wanted = {row["nearest_uri"] for row in rows}
     nearest = {
-        post.uri: NearestPost(shown_text(post.text), post.handle, _web_address(post.url))
+        post.uri: NearestPost(shown_text(post.text), shown_text(post.handle), _web_address(post.url))
         for post in posts
         if post.split != "test" and post.uri in wanted
     }
@@ -202,7 +202,9 @@ def _model_cards(store: Store, corpus: str, posts: Sequence[CorpusPost], taken: 
 
 
 def _model_card(corpus: str, row: sa.RowMapping, text: str, nearest: NearestPost | None) -> Card:
-    source = ModelSource(row["model"], row["account"], row["similarity"], row["longest_run"], nearest)
+    source = ModelSource(
+        row["model"], shown_text(row["account"] or "") or None, row["similarity"], row["longest_run"], nearest
+    )
     return Card(Item(key=row["id"], origin="model", category=corpus, text=text), row["account"], source)
 
 

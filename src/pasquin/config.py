@@ -44,6 +44,10 @@ class CollectSettings(StageSettings):
     """Posts held in memory before a shard is written."""
     max_line_bytes: int = Field(16 * 2**20, ge=1024)
     """A longer line (or text) is quarantined instead of read."""
+    workers: int = Field(8, ge=1, le=64)
+    """Network sources read at a time; the budget of each host is shared by all."""
+    watch_minutes: float = Field(15.0, gt=0)
+    """Minutes from the beginning of one round of `--watch` to the next."""
     account: str | None = None
     """Whose posts these are, for files that do not say; by default the file's name."""
     columns: dict[str, str] = Field(default_factory=dict)
@@ -145,8 +149,8 @@ class GenerateSettings(StageSettings):
     """Candidates wanted."""
     engine: str | None = None
     """`openvino`, `transformers`, or another installed engine; the fastest that can run the model when not given."""
-    batch: int = Field(256, ge=1)
-    """Sequences generated at a time."""
+    batch: int = Field(128, ge=1)
+    """Sequences generated at a time; more needs more memory and is no faster."""
     temperature: float = Field(1.0, ge=0)
     """Scales the logits: 0 is greedy, 1 as learned."""
     top_k: int = Field(0, ge=0)

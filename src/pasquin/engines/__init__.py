@@ -7,7 +7,7 @@ Built-in and third-party engines register alike, by the entry point group `pasqu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -24,11 +24,16 @@ class Engine(Protocol):
     """A loaded model that completes prompts."""
 
     name: str
+    context: int
+    """Tokens, prompt and completion together, that the model can hold."""
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Completion]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, batch: int = 128
+    ) -> Generator[Completion, None, None]:
         """One completion for each prompt, in whatever order they finish; `Completion.index` says whose.
 
-        The same prompt, seed, sampling, model and engine give the same text, whatever else is in `prompts`.
+        At most `batch` sequences run at a time. The same prompt, seed, sampling, model and engine give the same text,
+        whatever else is in `prompts`, as far as the engine's arithmetic allows: each says how far that is.
         Closing the iterator early frees everything. Raises ModelError when the model cannot be run.
         """
 
@@ -47,13 +52,18 @@ class EngineEntry(Protocol):
 
 def engines() -> dict[str, EngineEntry]:
     """Every registered engine that can be imported, preferred ones first."""
-    found = {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+    found: dict[str, EngineEntry] = {}
+    for entry in entry_points(group=GROUP):
+        try:
+            found[entry.name] = entry.load()
+        except ImportError:  # somebody else's engine, whose packages are not here
+            continue
     order = [name for name in PREFERENCE if name in found] + sorted(set(found) - set(PREFERENCE))
     return {name: found[name] for name in order}
 
 
-def open_engine(model_dir: Path, name: str | None = None) -> Engine:
-    """Load the model in `model_dir` with the engine called `name`, or the first that supports it.
+def choose_engine(model_dir: Path, name: str | None = None) -> tuple[str, EngineEntry]:
+    """The engine called `name`, or the first that can run the model in `model_dir`; the model is not loaded yet.
 
     Raises UsageError for an unknown name and ModelError, with every engine's reason, when none can run the model.
     """
@@ -64,6 +74,11 @@ def open_engine(model_dir: Path, name: str | None = None) -> Engine:
     for candidate in [name] if name is not None else list(table):
         reason = table[candidate].supports(model_dir)
         if reason is None:
-            return table[candidate].open(model_dir)
+            return candidate, table[candidate]
         reasons.append(f"{candidate}: {reason}")
     raise ModelError(f"No engine can run {model_dir.name} here ({'; '.join(reasons)}).")
+
+
+def open_engine(model_dir: Path, name: str | None = None) -> Engine:
+    """Load the model in `model_dir` with the engine that `choose_engine` chooses; raises what that raises."""
+    return choose_engine(model_dir, name)[1].open(model_dir)

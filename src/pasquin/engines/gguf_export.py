@@ -1,0 +1,250 @@
+"""A Hugging Face model directory written as GGUF, the one weight format OpenVINO GenAI reads without a conversion tool.
+
+What it covers: decoder models of the types `llama`, `qwen2` and `qwen3` with plain rotary positions, stored as
+safetensors in float32, float16 or bfloat16. Matrices become Q8_0 (blocks of 32 eight-bit weights with a float16 scale),
+norms and biases float32. Eight bits halve OpenVINO's memory (it unpacks float16 weights into float32) at a loss that
+docs/generate.md gives. Sources: the GGUF specification (ggml-org) for names and metadata; llama-type files keep the
+rows of the query and key projections interleaved by rotary pair, as llama.cpp's converter has always written them.
+
+What it does not cover: the tokenizer. Prompts reach the engine as token ids and completions leave it as token ids, so
+the file is a cache for Pasquin, not a model to hand to other programs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pasquin.errors import ModelError, disk_errors
+from pasquin.workspace.files import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+FILE = "model.gguf"
+ARCHITECTURES = ("llama", "qwen2", "qwen3")
+_Q8_BLOCK = 32
+_STAMP = "pasquin.source"
+_NAMES = {
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+_TOP_NAMES = {"embed_tokens": "token_embd", "norm": "output_norm"}
+
+
+def read_config(model_dir: Path) -> dict[str, Any]:
+    """The model's `config.json`. Raises ModelError when it is missing or not an object."""
+    path = model_dir / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ModelError(f"{path} is missing or damaged: train the model again.") from exc
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} is damaged: train the model again.")
+    return config
+
+
+def why_not(config: Mapping[str, Any]) -> str | None:
+    """None when a model with this `config.json` can be written faithfully, else the reason it cannot."""
+    kind = config.get("model_type")
+    if kind not in ARCHITECTURES:
+        return f"it reads models of the types {', '.join(ARCHITECTURES)}, this one is `{kind}`"
+    if (config.get("rope_scaling") or _rope(config).get("rope_type", "default")) != "default":
+        return "it does not know this model's scaled rotary positions"
+    if config.get("hidden_act", "silu") != "silu":
+        return f"it does not know the activation `{config['hidden_act']}`"
+    if config.get("use_sliding_window"):
+        return "it does not know sliding-window attention"
+    if any(config[key] % _Q8_BLOCK for key in ("hidden_size", "intermediate_size")):
+        return f"its rows of weights cannot be divided by {_Q8_BLOCK}"
+    if config.get("mlp_bias") or (kind != "qwen2" and config.get("attention_bias")):
+        return "it does not know biases in this type of model"
+    return None
+
+
+def export_gguf(model_dir: Path) -> Path:
+    """`model.gguf` in `model_dir`, written when it is not there or the weights have changed since.
+
+    Raises ModelError when the weights are missing, damaged or not finite, ResourceError on a full disk.
+    """
+    path = model_dir / FILE
+    stamp = _stamp(model_dir)
+    if path.is_file() and _stamp_of(path) == stamp:
+        return path
+    with disk_errors(f"write {path}"), replacing(path) as temporary:
+        _write(model_dir, temporary, stamp)
+    return path
+
+
+def _write(model_dir: Path, path: Path, stamp: str) -> None:
+    import gguf
+
+    config = read_config(model_dir)
+    writer = gguf.GGUFWriter(path, config["model_type"])
+    try:
+        writer.add_string(_STAMP, stamp)
+        _add_metadata(writer, config)
+        for name, tensor in _tensors(model_dir, config):
+            quantised = gguf.GGMLQuantizationType.Q8_0 if tensor.ndim > 1 else None
+            writer.add_tensor(name, tensor, raw_dtype=quantised)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
+
+
+def _add_metadata(writer: Any, config: Mapping[str, Any]) -> None:
+    import gguf
+
+    heads = config["num_attention_heads"]
+    head_size = config.get("head_dim") or config["hidden_size"] // heads
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config.get("num_key_value_heads") or heads)
+    writer.add_key_length(head_size)
+    writer.add_value_length(head_size)
+    writer.add_rope_dimension_count(head_size)
+    writer.add_rope_freq_base(float(_rope(config).get("rope_theta") or config.get("rope_theta") or 10_000.0))
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_vocab_size(config["vocab_size"])
+
+
+def write_placeholder_tokenizer(folder: Path) -> Path:
+    """A GGUF with a tokenizer of two tokens and no weights: OpenVINO GenAI wants one, and is never asked to use it."""
+    import gguf
+
+    path = folder / "tokenizer.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(["a", "b"])
+    writer.add_token_types([gguf.TokenType.CONTROL] * 2)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _tensors(model_dir: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+    """Tensors under their GGUF names, in the type and row order the reader expects."""
+    import gguf
+    import numpy as np
+
+    heads = config["num_attention_heads"]
+    kv_heads = config.get("num_key_value_heads") or heads
+    interleave = {"attn_q": heads, "attn_k": kv_heads} if config["model_type"] == "llama" else {}
+    for name, tensor in read_weights(model_dir):
+        target = _gguf_name(name)
+        if target is None or (target == "output.weight" and config.get("tie_word_embeddings")):
+            continue
+        if not np.isfinite(tensor).all():
+            raise ModelError(f"The weights `{name}` are not finite: the training went wrong, train the model again.")
+        if tensor.ndim == 1:
+            yield target, tensor
+            continue
+        part = target.split(".")[-2]
+        if part in interleave:
+            tensor = _interleave(tensor, interleave[part])
+        yield target, gguf.quants.quantize(tensor, gguf.GGMLQuantizationType.Q8_0)
+
+
+def _gguf_name(name: str) -> str | None:
+    """The GGUF name of a Hugging Face weight; None for what GGUF leaves out (rotary buffers)."""
+    name = name.removeprefix("model.")
+    stem, _, kind = name.rpartition(".")
+    if stem == "lm_head":
+        return f"output.{kind}"
+    if stem in _TOP_NAMES:
+        return f"{_TOP_NAMES[stem]}.{kind}"
+    _, _, rest = stem.partition("layers.")
+    layer, _, part = rest.partition(".")
+    return f"blk.{layer}.{_NAMES[part]}.{kind}" if part in _NAMES else None
+
+
+def _interleave(weight: Array, heads: int) -> Array:
+    """Rows of each head from halves (Hugging Face) to rotary pairs side by side (GGUF, llama type)."""
+    rows, columns = weight.shape
+    return weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
+
+
+def read_weights(model_dir: Path) -> Iterator[tuple[str, Array]]:
+    """Every tensor of the safetensors files, as float32 (numpy has no bfloat16, so the bytes are widened here).
+
+    Format: 8 bytes of header length, a JSON header of dtype, shape and offsets, then the data
+    (https://github.com/huggingface/safetensors#format). Raises ModelError when a file is missing or cut short.
+    """
+    import numpy as np
+
+    for path in weight_files(model_dir):
+        try:
+            data = np.memmap(path, dtype=np.uint8, mode="r")
+            begin = 8 + int(data[:8].view("<u8")[0])
+            header = json.loads(bytes(data[8:begin]))
+            for name, entry in header.items():
+                if name != "__metadata__":
+                    first, last = entry["data_offsets"]
+                    yield name, _widen(data[begin + first : begin + last], entry["dtype"]).reshape(entry["shape"])
+        except (OSError, ValueError, KeyError, IndexError) as exc:
+            raise ModelError(f"{path} is damaged or unfinished ({exc}): train the model again.") from exc
+
+
+def _widen(raw: Array, dtype: str) -> Array:
+    import numpy as np
+
+    if dtype == "BF16":
+        return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
+    if dtype in {"F16", "F32"}:
+        return raw.view({"F16": "<f2", "F32": "<f4"}[dtype]).astype(np.float32)
+    raise ValueError(f"weights of type {dtype}")
+
+
+def weight_files(model_dir: Path) -> list[Path]:
+    """The safetensors files of a model, in name order. Raises ModelError when there is none."""
+    files = sorted(model_dir.glob("model*.safetensors"))
+    if not files:
+        raise ModelError(f"{model_dir} has no weights (model.safetensors): train the model again.")
+    return files
+
+
+def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return config.get("rope_parameters") or {}
+
+
+def _stamp(model_dir: Path) -> str:
+    """What the GGUF was made from: config and weight files by size and time of change (hashing would cost a second)."""
+    files = [model_dir / "config.json", *weight_files(model_dir)]
+    return " ".join(f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files)
+
+
+def _stamp_of(path: Path) -> str | None:
+    """The stamp inside a GGUF file, None when the file is not one of ours or damaged."""
+    head = path.open("rb").read(4096)
+    marker = _STAMP.encode()
+    at = head.find(marker)
+    if at < 0:
+        return None
+    at += len(marker) + 4  # the value's type
+    length = int.from_bytes(head[at : at + 8], "little")
+    return head[at + 8 : at + 8 + length].decode("utf-8", "replace")

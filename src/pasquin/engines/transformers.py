@@ -1,0 +1,195 @@
+"""The `transformers` engine: any causal language model, on any device torch knows.
+
+Prompts are padded on the left and run in batches; rows that have ended are taken out of the batch and its cache. Each
+row draws with numbers of its own (one uniform number a token, from a generator seeded with the prompt's seed, by
+inverting the cumulative distribution), so what it draws does not depend on its neighbours. The logits it draws from
+may, in the last bits: the libraries below choose their kernels by the shape of a batch. In bfloat16 that now and then
+turns a token, in float32 hardly ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pasquin.engines.decoding import completion
+from pasquin.errors import ModelError, ResourceError
+from pasquin.post_format import PostFormat, load_tokenizer
+from pasquin.records import Completion, Prompt, Sampling
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+_SHORTLIST: Final = 1_024
+"""The nucleus of top-p is looked for among this many tokens first: sorting a whole vocabulary is slow."""
+_COMPACT_BELOW: Final = 0.75
+"""A batch is compacted when fewer than this share of its rows are unfinished: each compaction copies the cache."""
+
+
+class Transformers:
+    """A model loaded with Hugging Face transformers."""
+
+    name = "transformers"
+
+    def __init__(self, model: Any, context: int, tokenizer: Tokenizer, end_id: int) -> None:
+        """Use `open`."""
+        self.context = context
+        self._model = model
+        self._tokenizer = tokenizer
+        self._end_id = end_id
+
+    @staticmethod
+    def supports(model_dir: Path) -> str | None:
+        """None when torch and transformers are installed: any causal language model will do."""
+        missing = [package for package in ("torch", "transformers", "tokenizers") if find_spec(package) is None]
+        return "it is not installed, `pip install 'pasquin[train]'` does that" if missing else None
+
+    @staticmethod
+    def open(model_dir: Path) -> Transformers:
+        """Load the model: on a GPU when there is one, in bfloat16 where the processor computes in it.
+
+        Raises ModelError when it is damaged or not a causal language model, ResourceError when memory is short.
+        """
+        import torch
+        import transformers
+        from safetensors import SafetensorError
+        from transformers import AutoModelForCausalLM
+
+        transformers.logging.disable_progress_bar()
+        post_format, tokenizer = PostFormat.load(model_dir), load_tokenizer(model_dir)
+        device, dtype = _place()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
+            model = model.to(device).eval()
+        except (OSError, ValueError, KeyError, SafetensorError) as exc:
+            raise ModelError(
+                f"transformers cannot load {model_dir.name} ({str(exc).splitlines()[0]}): train the model again."
+            ) from exc
+        except (MemoryError, torch.OutOfMemoryError) as exc:
+            raise ResourceError(f"There is not enough memory for {model_dir.name}. Use a smaller model.") from exc
+        return Transformers(model, _context(model.config), tokenizer, post_format.end_id)
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, batch: int = 128
+    ) -> Generator[Completion, None, None]:
+        """See `Engine.generate`. A new batch begins when the one before has ended."""
+        for first in range(0, len(prompts), batch):
+            for row, ids in self._run(prompts[first : first + batch], sampling):
+                yield completion(first + row, ids, self._end_id, self._tokenizer, sampling)
+
+    def _run(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, list[int]]]:
+        """Rows of one batch with their generated ids, as they end."""
+        import torch
+        from transformers import DynamicCache
+
+        device = self._model.device
+        draws = _draws(prompts, sampling.max_tokens).to(device)
+        tokens, mask = (tensor.to(device) for tensor in _padded(prompts))
+        rows = list(range(len(prompts)))
+        made: list[list[int]] = [[] for _ in prompts]
+        cache = DynamicCache(config=self._model.config)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        for step in range(sampling.max_tokens):
+            with torch.inference_mode():
+                logits = self._model(
+                    input_ids=tokens,
+                    attention_mask=mask,
+                    position_ids=positions,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                ).logits[:, -1]
+                drawn = draw(logits.float(), draws[:, step], sampling)
+            unfinished = [False] * len(rows)
+            for at, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
+                if row < 0:
+                    continue
+                made[row].append(token)
+                unfinished[at] = token != self._end_id and step + 1 < sampling.max_tokens
+                if not unfinished[at]:
+                    yield row, made[row]
+                    rows[at] = -1  # ended, still in the batch
+            if not any(unfinished):
+                return
+            with torch.inference_mode():
+                mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+                positions = positions[:, -1:] + 1
+                tokens = drawn[:, None]
+                if sum(unfinished) < _COMPACT_BELOW * len(rows):
+                    keep = torch.tensor([at for at, going in enumerate(unfinished) if going], device=device)
+                    cache.batch_select_indices(keep)
+                    tokens, mask, positions, draws = (tensor[keep] for tensor in (tokens, mask, positions, draws))
+                    rows = [rows[at] for at in keep.tolist()]
+
+
+def draw(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """One token a row from float32 `logits` (rows, vocabulary) with `uniform` numbers (rows) in [0, 1).
+
+    Top-k before temperature before top-p, as the libraries do; the nucleus holds the token that crosses `top_p`.
+    """
+    import torch
+
+    if sampling.temperature == 0:
+        return logits.argmax(-1)
+    probabilities = torch.softmax(logits / sampling.temperature, dim=-1)
+    tokens = None
+    if sampling.top_k and sampling.top_k < logits.shape[-1]:
+        probabilities, tokens = probabilities.topk(sampling.top_k)
+        probabilities = probabilities / probabilities.sum(-1, keepdim=True)
+    if sampling.top_p < 1:
+        if tokens is None:
+            probabilities, tokens = _ranked(probabilities, sampling.top_p)
+        before = probabilities.cumsum(-1) - probabilities
+        probabilities = probabilities.masked_fill(before > sampling.top_p, 0.0)
+    cumulative = probabilities.double().cumsum(-1)
+    goal = uniform.double()[:, None] * cumulative[:, -1:]
+    chosen = torch.searchsorted(cumulative, goal, right=True).clamp(max=cumulative.shape[-1] - 1)
+    return (chosen if tokens is None else tokens.gather(-1, chosen))[:, 0]
+
+
+def _ranked(probabilities: torch.Tensor, mass: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities and their tokens, likeliest first: as many as hold `mass` in every row, or all."""
+    if probabilities.shape[-1] > _SHORTLIST:
+        best, tokens = probabilities.topk(_SHORTLIST)
+        if bool((best.sum(-1) > mass).all()):
+            return best, tokens
+    ranked = probabilities.sort(dim=-1, descending=True, stable=True)
+    return ranked.values, ranked.indices
+
+
+def _draws(prompts: Sequence[Prompt], steps: int) -> torch.Tensor:
+    """A row of `steps` uniform numbers for each prompt, by its seed alone."""
+    import torch
+
+    return torch.stack([torch.rand(steps, generator=torch.Generator().manual_seed(prompt.seed)) for prompt in prompts])
+
+
+def _padded(prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids padded on the left, and their attention mask."""
+    import torch
+
+    width = max(len(prompt.token_ids) for prompt in prompts)
+    gaps = [width - len(prompt.token_ids) for prompt in prompts]
+    tokens = [[0] * gap + list(prompt.token_ids) for gap, prompt in zip(gaps, prompts, strict=True)]
+    mask = [[0] * gap + [1] * (width - gap) for gap in gaps]
+    return torch.tensor(tokens), torch.tensor(mask)
+
+
+def _place() -> tuple[str, torch.dtype]:
+    """The device to run on, and the type to compute in: bfloat16 where the hardware does, else float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if torch.backends.mps.is_available():
+        return "mps", torch.float16
+    has_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return "cpu", torch.bfloat16 if has_bf16 else torch.float32
+
+
+def _context(config: Any) -> int:
+    """Positions the model can hold; 1,024 for the rare one that does not say."""
+    return int(getattr(config, "max_position_embeddings", None) or 1_024)

@@ -1,0 +1,241 @@
+"""Generate: candidates by the thousand from a trained model, each screened before it counts.
+
+    result = generate(workspace, "vc", settings=GenerateSettings(n=1000))
+
+Completions are numbered by position, screened in that order, and stored in chunks, each a transaction. The same
+command run again finds what is stored and goes on behind it (see `plan`), so a killed run repeats and loses nothing.
+Not covered here: what makes a candidate (`pasquin.screen`), how tokens are drawn (`pasquin.engines`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pasquin.config import GenerateSettings, load
+from pasquin.engines import Engine, choose_engine
+from pasquin.errors import Interrupted, ModelError, UsageError
+from pasquin.generate.candidates import add, candidate_row, stored, text_keys
+from pasquin.generate.output import output_path, write_output
+from pasquin.generate.plan import Plan, make_plan
+from pasquin.post_format import PostFormat, load_tokenizer
+from pasquin.progress import Progress, Silent
+from pasquin.records import Completion, Prompt
+from pasquin.screen import Screen, open_screen
+from pasquin.store import Store
+from pasquin.texts import normalise
+from pasquin.workspace import Workspace
+
+__all__ = ["generate"]
+
+_FACTOR: Final = 4
+_SPARE: Final = 200
+"""A run gives up after `_FACTOR` completions a candidate wanted, and `_SPARE` more."""
+_FIRST_GUESS: Final = 0.9
+"""Share of completions expected to become candidates before anything is known."""
+_LEAST_ROUND: Final = 16
+_CHUNK: Final = 100
+_CHUNK_SECONDS: Final = 2.0
+
+
+def generate(
+    workspace: Workspace,
+    model: str,
+    *,
+    output: Path | None = None,
+    account: str | None = None,
+    prefix: str = "",
+    stop: Sequence[str] = (),
+    truncate: str | None = None,
+    include_prefix: bool = True,
+    settings: GenerateSettings | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Generate until `settings.n` candidates of this generation are in the store, and write them to a file.
+
+    `account` is one the model knows, `anybody` for no one's voice, or None for all in proportion to their posts.
+    `prefix` begins every text and belongs to the candidate unless `include_prefix` is False. `stop` (and `truncate`,
+    its name in the tools of 2020) are texts at which a completion ends. Returns {model, candidates, rejected:
+    {reason: n}, completions, tokens, seconds, tokens_per_second, output, generation, engine}: `candidates` is how many
+    are in the file, the rest is about this run. Raises UsageError, ModelError, ResourceError, StoreError, or
+    Interrupted on Ctrl-C; what was stored by then stays.
+    """
+    began = time.perf_counter()
+    progress = progress or Silent()
+    settings = settings or load(GenerateSettings, workspace.toml)
+    path = output_path(workspace, model, output, datetime.now())
+    manifest = workspace.model_manifest(model)
+    folder = workspace.model_dir(model)
+    post_format = PostFormat.load(folder)
+    engine_name, opener = choose_engine(folder, settings.engine)
+    stops = tuple(text for text in (*stop, *([truncate] if truncate else [])) if text)
+    plan = make_plan(
+        workspace,
+        model,
+        manifest,
+        post_format,
+        engine_name,
+        account,
+        normalise(prefix),
+        stops,
+        include_prefix,
+        settings,
+    )
+    with workspace.lock(f"generate-{model}"), closing(Store.of(workspace)) as store:
+        run = _Run(plan, store, settings, progress)
+        if run.have < settings.n:
+            engine = opener.open(folder)
+            screen = open_screen(
+                workspace,
+                min_characters=settings.min_characters,
+                max_characters=settings.max_characters,
+                seen=text_keys(store, model),
+            )
+            run.go(engine, screen, _prompts(plan, folder, post_format, engine.context))
+        rows = stored(store, plan.id, settings.n)
+    write_output(path, rows)
+    return {
+        "model": model,
+        "candidates": len(rows),
+        "rejected": dict(run.rejected.most_common()),
+        "completions": run.completions,
+        "tokens": run.tokens,
+        "seconds": round(time.perf_counter() - began, 2),
+        "tokens_per_second": round(run.tokens / run.seconds, 1) if run.seconds else 0.0,
+        "output": str(path),
+        "generation": plan.id,
+        "engine": engine_name,
+    }
+
+
+class _Prompts:
+    """The prompt of any position; the few different ones are tokenised once."""
+
+    def __init__(self, plan: Plan, ids: dict[str | None, tuple[int, ...]]) -> None:
+        self.plan, self.ids = plan, ids
+        self.longest = max(map(len, ids.values()))
+
+    def __call__(self, position: int) -> Prompt:
+        return Prompt(token_ids=self.ids[self.plan.voice_of(position)], seed=self.plan.seed_of(position))
+
+
+def _prompts(plan: Plan, folder: Path, post_format: PostFormat, context: int) -> _Prompts:
+    tokenizer = load_tokenizer(folder)
+    ids = {voice: post_format.prompt_ids(tokenizer, voice, plan.prefix) for voice, _ in plan.voices}
+    prompts = _Prompts(plan, ids)
+    if prompts.longest >= context:
+        raise UsageError(
+            f"The prefix is too long: it fills {prompts.longest:,} of the {context:,} tokens that this model and this "
+            "engine can hold. Shorten it."
+        )
+    return prompts
+
+
+class _Run:
+    """One run of a generation: where it stands, what it counted."""
+
+    def __init__(self, plan: Plan, store: Store, settings: GenerateSettings, progress: Progress) -> None:
+        self.plan, self.store, self.wanted, self.batch, self.progress = (
+            plan,
+            store,
+            settings.n,
+            settings.batch,
+            progress,
+        )
+        there = stored(store, plan.id)
+        self.have = len(there)
+        self.position = int(str(there[-1]["position"])) + 1 if there else 0
+        self.rejected: Counter[str] = Counter()
+        self.completions = self.accepted = self.tokens = 0
+        self.seconds = 0.0
+        self._rows: list[dict[str, object]] = []
+        self._committed = 0.0
+
+    def go(self, engine: Engine, screen: Screen, prompts: _Prompts) -> None:
+        """Generate and screen until there are enough candidates, or too many completions were none."""
+        limit = _FACTOR * (self.wanted - self.have) + _SPARE
+        sampling = self.plan.sampling
+        sampling = replace(sampling, max_tokens=min(sampling.max_tokens, engine.context - prompts.longest))
+        began = time.perf_counter()
+        try:
+            with self.progress.task("Generating", self.wanted, "candidates") as task:
+                task.advance(self.have)
+                while self.have < self.wanted and self.completions < limit:
+                    size = self._round(limit)
+                    batch = [prompts(self.position + offset) for offset in range(size)]
+                    with closing(engine.generate(batch, sampling, self.batch)) as finished:
+                        for completion in _in_order(finished):
+                            if self._judge(completion, screen):
+                                task.advance()
+                            if self.have == self.wanted:
+                                break
+                    self._commit()
+        except KeyboardInterrupt:
+            self._commit()
+            raise Interrupted(
+                f"Stopped; {len(stored(self.store, self.plan.id)):,} candidates are stored. "
+                "Run the same command again to go on."
+            ) from None
+        finally:
+            self.seconds = time.perf_counter() - began
+        self._verdict()
+
+    def _round(self, limit: int) -> int:
+        """How many completions to ask for next: what the share of candidates so far makes likely to be enough."""
+        rate = max(self.accepted / self.completions, 0.02) if self.completions else _FIRST_GUESS
+        size = max(_LEAST_ROUND, math.ceil((self.wanted - self.have) / rate * 1.03))
+        return min(size, limit - self.completions)
+
+    def _judge(self, completion: Completion, screen: Screen) -> bool:
+        """Screen the completion at the next position; whether it is a candidate."""
+        self.completions += 1
+        self.tokens += completion.tokens
+        reason, certificate, text = screen.judge(completion, self.plan.prefix if self.plan.include_prefix else "")
+        position, self.position = self.position, self.position + 1
+        if reason is not None or certificate is None:
+            self.rejected[reason or "garbled"] += 1
+            return False
+        self._rows.append(candidate_row(self.plan, position, completion, text, certificate))
+        self.accepted += 1
+        self.have += 1
+        if len(self._rows) >= _CHUNK or time.perf_counter() - self._committed > _CHUNK_SECONDS:
+            self._commit()
+        return True
+
+    def _commit(self) -> None:
+        rows, self._rows = self._rows, []
+        add(self.store, rows)
+        self._committed = time.perf_counter()
+
+    def _verdict(self) -> None:
+        """Say so when it was not enough; raise ModelError when it was nothing."""
+        if self.have >= self.wanted:
+            return
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in self.rejected.most_common(3))
+        if not self.have:
+            raise ModelError(
+                f"None of {self.completions:,} completions was a candidate (rejected: {reasons}). "
+                "Train the model longer, or loosen the limits that reject them."
+            )
+        self.progress.say(
+            f"Gave up at {self.have:,} of {self.wanted:,} candidates after {self.completions:,} completions "
+            f"(rejected: {reasons}). Run again to go on, train longer, or loosen the limits."
+        )
+
+
+def _in_order(completions: Iterator[Completion]) -> Iterator[Completion]:
+    """Completions by index from 0, each as soon as all before it are there."""
+    early: dict[int, Completion] = {}
+    following = 0
+    for completion in completions:
+        early[completion.index] = completion
+        while following in early:
+            yield early.pop(following)
+            following += 1

@@ -1,0 +1,113 @@
+"""What a generation is, before anything runs: whose voices, which seeds, and its identity.
+
+A generation is an endless numbered row of completions, settled by the model, the engine, the sampling, the prefix, the
+voices, the limits and the seed. Position 17 has the same seed, voice and prompt whenever it is run, so a generation
+that was interrupted, or of which more is wanted, goes on at the next position and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import Final
+
+from pasquin.config import GenerateSettings
+from pasquin.errors import CorpusError, UsageError
+from pasquin.post_format import PostFormat
+from pasquin.records import Sampling
+from pasquin.workspace import Workspace
+from pasquin.workspace.corpora import read_corpus
+
+ANYBODY: Final = "anybody"
+"""How one asks for texts in no account's voice (unless an account has that very name)."""
+_GOLDEN: Final = 0.6180339887498949
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A generation: `voices` are accounts (None: nobody's in particular) with the share of positions each gets."""
+
+    model: str
+    model_hash: str
+    corpus: str
+    engine: str
+    sampling: Sampling
+    prefix: str
+    include_prefix: bool
+    voices: tuple[tuple[str | None, float], ...]
+    limits: tuple[int, int]
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits that settle every text of the generation."""
+        parts = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(parts.encode()).hexdigest()[:32]
+
+    def seed_of(self, position: int) -> int:
+        """The 32-bit seed of a position. Hashed, so that neighbouring base seeds have no texts in common."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed}:{position}".encode()).digest()[:4], "big")
+
+    def voice_of(self, position: int) -> str | None:
+        """The account of a position. Shares hold over any stretch of positions, by multiples of the golden ratio."""
+        goal = (position + 0.5) * _GOLDEN % 1.0 * sum(share for _, share in self.voices)
+        bounds = accumulate(share for _, share in self.voices)
+        return next((voice for (voice, _), bound in zip(self.voices, bounds, strict=True) if goal < bound), None)
+
+
+def make_plan(
+    workspace: Workspace,
+    model: str,
+    manifest: Mapping[str, object],
+    post_format: PostFormat,
+    engine: str,
+    account: str | None,
+    prefix: str,
+    stop: tuple[str, ...],
+    include_prefix: bool,
+    settings: GenerateSettings,
+) -> Plan:
+    """The generation that these settings mean. Raises UsageError for an account the model does not know."""
+    corpus = str(manifest["corpus"])
+    return Plan(
+        model=model,
+        model_hash=str(manifest["hash"]),
+        corpus=corpus,
+        engine=engine,
+        sampling=Sampling(
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            max_tokens=settings.max_tokens,
+            stop=stop,
+        ),
+        prefix=prefix,
+        include_prefix=include_prefix,
+        voices=_voices(workspace, corpus, post_format, account),
+        limits=(settings.min_characters, settings.max_characters),
+        seed=settings.seed,
+    )
+
+
+def _voices(
+    workspace: Workspace, corpus: str, post_format: PostFormat, account: str | None
+) -> tuple[tuple[str | None, float], ...]:
+    known = post_format.accounts
+    if account is not None:
+        if account in known:
+            return ((account, 1.0),)
+        if account == ANYBODY:
+            return ((None, 1.0),)
+        names = f"{', '.join(known[:20])}{' and more' if len(known) > 20 else ''}" if known else "one voice only"
+        raise UsageError(f"The model does not know the account `{account}`; it knows {names} and `{ANYBODY}`.")
+    if not known:
+        return ((None, 1.0),)
+    try:
+        counts = Counter(post.handle for post in read_corpus(workspace, corpus, "train"))
+    except CorpusError:  # the corpus was removed since: the model still writes
+        counts = Counter()
+    return tuple((voice, float(counts[voice] or 1)) for voice in known)

@@ -65,7 +65,10 @@ def test_collecting_twice_adds_nothing(workspace: Workspace) -> None:
     assert (first["posts"], first["new"], first["skipped"], first["quarantined"]) == (20, 20, {}, 0)
     again = pasquin.collect(workspace, ["vc.jsonl", "twint:./vc.jsonl"])
     assert (again["posts"], again["new"], again["skipped"]) == (40, 0, {"already collected": 40})
-    assert set(again) == {"posts", "new", "skipped", "quarantined", "seconds", "sources"}
+    assert set(again) == {
+        *("posts", "new", "skipped", "quarantined", "seconds", "sources"),
+        *("updated", "deleted", "failed"),
+    }
     assert len(stored(workspace)) == 20
     write_tweets(Path("vc.jsonl"), 25)
     assert collect(workspace, ["vc.jsonl"])["new"] == 5
@@ -78,8 +81,8 @@ def test_options_reach_the_files(workspace: Workspace) -> None:
     collect(workspace, ["fortune:wise"], account="sage")
     assert stored(workspace, "account, text, rights") == [
         ("ada", "hello", "licence:CC0-1.0"),
-        ("sage", "One.", "unknown"),
-        ("sage", "Two.", "unknown"),
+        ("sage", "One.", "provided"),
+        ("sage", "Two.", "provided"),
     ]
 
 
@@ -182,8 +185,8 @@ def test_a_network_goes_on_where_it_was_left(
 ) -> None:
     feeds = [Feed(3, error), Feed(), Feed()]
     opened = iter(feeds)
-    monkeypatch.setattr("pasquin.collect.sources", lambda: {"feed": "a test"})
-    monkeypatch.setattr("pasquin.collect.open_source", lambda name, settings: next(opened))
+    monkeypatch.setattr("pasquin.networks.sources", lambda: {"feed": "a test"})
+    monkeypatch.setattr("pasquin.networks.open_source", lambda name, settings: next(opened))
     with pytest.raises(Interrupted if isinstance(error, KeyboardInterrupt) else NetworkError):
         collect(workspace, ["feed:ada"])
     assert len(stored(workspace)) == 6

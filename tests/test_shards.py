@@ -14,6 +14,7 @@ from pasquin.errors import ResourceError, WorkspaceError
 from pasquin.records import Post
 from pasquin.workspace import Workspace
 from pasquin.workspace import files as workspace_files
+from pasquin.workspace.cursors import Cursor, read_cursor, write_cursor
 from pasquin.workspace.shards import (
     COLUMNS,
     SHARED,
@@ -23,6 +24,14 @@ from pasquin.workspace.shards import (
     open_shards,
     posts_query,
     read_list,
+)
+from pasquin.workspace.tombstones import (
+    add_tombstones,
+    mark_withdrawn,
+    read_tombstones,
+    tombstones_path,
+    tombstones_state,
+    withdrawal_pending,
 )
 
 
@@ -57,7 +66,7 @@ def test_posts_come_back_as_they_were(workspace: Workspace) -> None:
         rights="own-archive",
     )
     with open_shards(workspace) as shards:
-        assert shards.append([whole], "twint:it's", "cursor '1'").new == 1
+        assert shards.append([whole], "twint:it's").new == 1
     (row,) = stored(workspace)
     expected = {name: getattr(whole, name) for name in COLUMNS}
     expected["created_at"] = datetime(2020, 5, 31, 20, 49, 28, 123000)
@@ -72,19 +81,82 @@ def test_each_post_is_stored_once(workspace: Workspace) -> None:
         assert shards.append([], "d").new == 0
     rows = stored(workspace)
     assert [row[0] for row in rows] == [post(number).uri for number in (1, 2, 3)]
-    assert [row[-1] for row in rows] == ["unknown", "unknown", "consented"]
+    assert [row[-1] for row in rows] == ["unknown", "consented", "consented"]
     assert len(list(workspace.posts.rglob("*.parquet"))) == 2
 
 
 def test_cursors_and_accounts_of_a_source(workspace: Workspace) -> None:
+    assert read_cursor(workspace, "bluesky:ada") == Cursor()
+    first = Cursor().after("first", [("bluesky", "did:plc:ada")])
+    write_cursor(workspace, "bluesky:ada", first)
+    write_cursor(workspace, "bluesky:ad/a", Cursor().after("other", []))
+    second = read_cursor(workspace, "bluesky:ada").after("second", [("bluesky", "did:plc:bo")]).after(None, [])
+    write_cursor(workspace, "bluesky:ada", second)
+    assert read_cursor(workspace, "bluesky:ada") == Cursor(
+        "second", frozenset({("bluesky", "did:plc:ada"), ("bluesky", "did:plc:bo")})
+    )
+    next((workspace.posts / "cursors").glob("bluesky-ada-*")).write_text("{")
+    with pytest.raises(WorkspaceError, match="is damaged"):
+        read_cursor(workspace, "bluesky:ada")
+
+
+def test_an_edited_post_is_replaced_where_it_stands(workspace: Workspace) -> None:
     with open_shards(workspace) as shards:
-        assert shards.state("bluesky:ada") == (None, set())
-        shards.append([post(1), post(2)], "bluesky:ada", "first")
-        shards.append([post(3)], "bluesky:ada", "second")
-        shards.append([post(4)], "bluesky:bo", "other")
-        shards.append([post(5)], "twint:x")
-        assert shards.state("bluesky:ada") == ("second", {("x", "42")})
-        assert shards.state("twint:x") == (None, set())
+        shards.append([post(1), post(2, rights="consented"), post(3)], "a", current=True)
+        assert shards.append([post(2, text="other")], "a").updated == 0
+        appended = shards.append([post(4), post(2, text="mended", likes=3), post(1)], "a", current=True)
+        assert (appended.new, appended.updated) == (1, 1)
+        assert shards.append([post(2, text="mended")], "a", current=True).updated == 0
+        assert shards.stored("x", "42") == [post(number).uri for number in (1, 2, 3, 4)]
+        assert shards.stored("x", "42", post(3).uri) == [post(3).uri]
+        assert shards.there([post(3).uri, "nowhere"]) == [post(3).uri]
+    rows = stored(workspace)
+    assert [row[4] for row in rows] == [post(1).text, "mended", post(3).text, post(4).text]
+    assert [row[-1] for row in rows] == ["unknown", "consented", "unknown", "unknown"]
+    assert rows[1][-4] == 3
+
+
+def test_rights_can_be_stated_later_but_not_those_of_the_api(workspace: Workspace) -> None:
+    with open_shards(workspace) as shards:
+        shards.append([post(1), post(2, rights="x-api"), post(3, rights="x-api")], "a")
+        assert shards.append([post(1), post(2), post(4, rights="x-api")], "b", rights="consented").updated == 1
+        # The author's own archive is better than anything, and has the whole text.
+        assert shards.append([post(3, text="in full", rights="own-archive")], "c").updated == 1
+        assert shards.append([post(2), post(5)], "d", rights="own-archive").updated == 0
+        assert shards.append([post(6), post(4)], "e", unknown="provided").updated == 0
+    rows = stored(workspace)
+    assert [row[-1] for row in rows] == ["consented", "x-api", "own-archive", "x-api", "own-archive", "provided"]
+    assert rows[2][4] == "in full"
+
+
+def test_what_has_a_tombstone_is_neither_stored_nor_seen(workspace: Workspace) -> None:
+    with open_shards(workspace) as shards:
+        shards.append([post(1), post(2), post(3, account="7")], "a")
+        assert add_tombstones(workspace, "forgotten", [post(1).uri, "it's"], [("x", "7")]) == 3
+        assert add_tombstones(workspace, "deleted upstream", [post(1).uri], [("x", "7")]) == 0
+        assert [row[0] for row in stored(workspace)] == [post(2).uri]
+        appended = shards.append([post(1), post(4, account="7"), post(5)], "a", current=True)
+        assert (appended.new, appended.updated, appended.forgotten) == (1, 0, 2)
+        assert shards.there([post(1).uri, post(2).uri]) == [post(2).uri]
+    assert [row[0] for row in stored(workspace)] == [post(2).uri, post(5).uri]
+
+
+def test_a_tombstone_cut_off_by_a_kill_was_never_there(workspace: Workspace) -> None:
+    add_tombstones(workspace, "forgotten", [post(1).uri])
+    path = tombstones_path(workspace)
+    path.write_bytes(path.read_bytes() + b'{"uri": "https://x.com/i/sta')
+    assert read_tombstones(workspace).uris == {post(1).uri}
+    with open_shards(workspace) as shards:
+        shards.append([post(1), post(2)], "a")
+    assert len(stored(workspace)) == 1
+    add_tombstones(workspace, "forgotten", [post(3).uri])
+    assert read_tombstones(workspace).uris == {post(1).uri, post(3).uri}
+    assert withdrawal_pending(workspace)
+    mark_withdrawn(workspace, tombstones_state(workspace)[0])
+    assert not withdrawal_pending(workspace)
+    path.write_bytes(b"nonsense\n" + path.read_bytes())
+    with pytest.raises(WorkspaceError, match="damaged in line 1"):
+        posts_query(workspace)
 
 
 def test_many_small_accounts_share_a_shard(workspace: Workspace) -> None:

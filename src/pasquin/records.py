@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Literal
 
 Rights = str
-"""Why a post may be used: `own-archive`, `consented`, `licence:<name>`, `public-network`, `x-api` or `unknown`."""
+"""Why a post may be used: `own-archive`, `consented`, `licence:<name>`, `public-network`, `provided` (given as a file
+by the owner of the workspace, who answers for it), `x-api` or `unknown`."""
 
 SplitName = Literal["train", "validation", "test"]
 Origin = Literal["human", "model"]

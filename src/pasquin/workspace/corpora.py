@@ -4,6 +4,9 @@ posts.parquet     one row a post, columns as the fields of `records.CorpusPost`,
 dropped.parquet   the posts left out: `uri`, `reason`
 report.html       what a person looks at
 manifest.json     inputs, settings, counts, and `hash`: SHA-256 of the posts' content
+
+`.lineage/<hash>.parquet` keeps which posts (`uri`, `split`, no words) every version of a corpus was made of, so that it
+can be said of a model what it learned, also when the corpus has changed since. What has a tombstone is not read.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ import orjson
 from pasquin.errors import CorpusError, disk_errors
 from pasquin.records import CorpusPost, SplitName
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import sync, write_manifest
+from pasquin.workspace.files import replacing, sync, write_manifest
+from pasquin.workspace.shards import glob_literal
+from pasquin.workspace.tombstones import read_tombstones
 
 POSTS: Final = "posts.parquet"
 DROPPED: Final = "dropped.parquet"
@@ -40,26 +45,72 @@ _TYPES: Final = {
 
 
 def read_corpus(workspace: Workspace, name: str, split: SplitName | None = None) -> list[CorpusPost]:
-    """The posts of a complete corpus, or of one split of it, in a fixed order.
+    """The posts of a complete corpus, or of one split of it, in a fixed order, without what was forgotten since.
 
     Raises CorpusError when the corpus is missing, unfinished or damaged.
     """
+    where = "WHERE split = ?" if split else ""
+    rows = _rows(
+        workspace, name, POSTS, f"{', '.join(COLUMNS)} FROM corpus {where} ORDER BY uri", [split] if split else []
+    )
+    forgotten = read_tombstones(workspace).uris
+    return [_post(row) for row in rows if row[0] not in forgotten]
+
+
+def forgotten_posts(workspace: Workspace, name: str) -> list[str]:
+    """URIs of posts that stand in a corpus although they have a tombstone. Raises CorpusError."""
+    forgotten = read_tombstones(workspace).uris
+    return [uri for (uri,) in _rows(workspace, name, POSTS, "uri FROM corpus ORDER BY uri") if uri in forgotten]
+
+
+def account_posts(workspace: Workspace, name: str, account: str) -> list[str]:
+    """URIs of the posts of `account` (its stable identifier) in a corpus. Raises CorpusError."""
+    rows = _rows(workspace, name, POSTS, "uri FROM corpus WHERE account = ? ORDER BY uri", [account])
+    return [uri for (uri,) in rows]
+
+
+def read_dropped(workspace: Workspace, name: str) -> dict[str, str]:
+    """Which posts were left out of a corpus, and why. Raises CorpusError."""
+    if not (workspace.corpus_dir(name) / DROPPED).exists():
+        return {}
+    return dict(_rows(workspace, name, DROPPED, "uri, reason FROM corpus"))
+
+
+def read_lineage(workspace: Workspace, content: str, uris: Sequence[str]) -> dict[str, str] | None:
+    """The split in which each of `uris` was in the corpus whose hash is (or was) `content`; None when not known."""
+    import duckdb
+
+    path = _lineage_path(workspace, content)
+    if not path.exists():
+        return None
+    with duckdb.connect() as database:
+        rows = database.execute(
+            "SELECT uri, split FROM read_parquet(?) WHERE uri IN (SELECT unnest(?::VARCHAR[]))",
+            [glob_literal(path), list(uris)],
+        )
+        return dict(rows.fetchall())
+
+
+def _lineage_path(workspace: Workspace, content: str) -> Path:
+    return workspace.root / ".lineage" / f"{content}.parquet"
+
+
+def _rows(
+    workspace: Workspace, name: str, file: str, select: str, values: Sequence[object] = ()
+) -> list[tuple[Any, ...]]:
+    """What `SELECT {select}` gives on a file of a complete corpus, for which `corpus` stands. Raises CorpusError."""
     import duckdb
 
     workspace.corpus_manifest(name)
-    path = workspace.corpus_dir(name) / POSTS
-    where = "WHERE split = ?" if split else ""
-    columns = ", ".join(COLUMNS)
+    path = glob_literal(workspace.corpus_dir(name) / file)
     try:
         with duckdb.connect() as database:
-            rows = database.execute(
-                f"SELECT {columns} FROM read_parquet(?) {where} ORDER BY uri", [str(path), *([split] if split else [])]
-            ).fetchall()
+            query = f"WITH corpus AS (SELECT * FROM read_parquet(?)) SELECT {select}"
+            return database.execute(query, [path, *values]).fetchall()
     except duckdb.Error as exc:
         raise CorpusError(
             f"The corpus `{name}` is damaged ({str(exc).splitlines()[0]}). Make it again with `pasquin prepare {name}`."
         ) from exc
-    return [_post(row) for row in rows]
 
 
 def _post(row: tuple[object, ...]) -> CorpusPost:
@@ -98,6 +149,9 @@ def write_corpus(
             for file in (POSTS, DROPPED, REPORT):
                 sync(building / file)
             write_manifest(building, complete)
+            with replacing(_lineage_path(workspace, str(complete["hash"]))) as temporary:
+                splits = [{"uri": row["uri"], "split": row["split"]} for row in rows]
+                _write_parquet(temporary, splits, {"uri": "VARCHAR", "split": "VARCHAR"})
             _replace_folder(building, final)
         finally:
             shutil.rmtree(building, ignore_errors=True)

@@ -1,8 +1,8 @@
 """Posts as Parquet shards: `posts/<network>/<account>/<number>.parquet`, read and written with DuckDB.
 
-A shard holds the posts of one page; the source's cursor after that page is in the file's metadata. A shard is written
-under a temporary name, synced and renamed, so page and cursor are committed together. When a page has very many
-accounts with a few posts each, those share a shard in `_shared` instead of having a folder each.
+A shard holds the posts of one page by one account, and the source they came from in its metadata. It is written under
+a temporary name, synced and renamed, so it is whole or not there. When a page has very many accounts with a few posts
+each, those share a shard in `_shared` instead of having a folder each. What has a tombstone is neither stored nor seen.
 
 `posts/lists/<name>.json` remembers which accounts a source list gave.
 """
@@ -10,7 +10,8 @@ accounts with a few posts each, those share a shard in `_shared` instead of havi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,10 +21,11 @@ from urllib.parse import quote
 
 import orjson
 
-from pasquin.errors import ResourceError, WorkspaceError, disk_errors
+from pasquin.errors import Interrupted, ResourceError, WorkspaceError, disk_errors
 from pasquin.records import Post, Rights
 from pasquin.workspace import Workspace, check_name
-from pasquin.workspace.files import replacing, write_atomically
+from pasquin.workspace.files import replacing, sync, write_atomically
+from pasquin.workspace.tombstones import read_tombstones, tombstones_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -62,12 +64,27 @@ def has_posts(workspace: Workspace) -> bool:
 def posts_query(workspace: Workspace) -> str:
     """SQL (a parenthesised SELECT) over all collected posts of the workspace, one row a uri, columns as `COLUMNS`.
 
-    Call `has_posts` first: DuckDB refuses a pattern that matches no file.
+    Posts with a tombstone are left out here, and so everywhere. Call `has_posts` first: DuckDB refuses a pattern that
+    matches no file. Raises WorkspaceError when the tombstones cannot be read.
     """
     pattern = _text(f"{glob_literal(workspace.posts)}/*/*/*.parquet")
+    where = f"WHERE NOT {forgotten_condition(workspace)}" if read_tombstones(workspace) else ""
     return (
-        f"(SELECT {', '.join(COLUMNS)} FROM read_parquet({pattern}, union_by_name = true) "
+        f"(SELECT {', '.join(COLUMNS)} FROM read_parquet({pattern}, union_by_name = true) AS post {where} "
         "QUALIFY row_number() OVER (PARTITION BY uri) = 1)"
+    )
+
+
+def forgotten_condition(workspace: Workspace) -> str:
+    """SQL condition: there is a tombstone for the row `post` (call `read_tombstones` first: the file must be sound)."""
+    file = _text(glob_literal(tombstones_path(workspace)))
+    stones = (
+        f"read_json({file}, format = 'newline_delimited', ignore_errors = true, "
+        "columns = {uri: 'VARCHAR', network: 'VARCHAR', account: 'VARCHAR'})"
+    )
+    return (
+        f"(post.uri IN (SELECT uri FROM {stones} WHERE uri IS NOT NULL) OR (post.network || ' ' || post.account) IN "
+        f"(SELECT network || ' ' || account FROM {stones} WHERE account IS NOT NULL))"
     )
 
 
@@ -105,40 +122,100 @@ def folder_name(account: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a page: how many posts were `new`, and which could not be stored, with the reason."""
+    """What became of a page by these `accounts`: how many posts were `new`, how many that were there are `updated`, how
+    many may not come back as they have a tombstone (`forgotten`), and which could not be stored (`refused`), and why.
+    """
 
+    accounts: frozenset[tuple[str, str]]
     new: int
+    updated: int = 0
+    forgotten: int = 0
     refused: tuple[tuple[Post, str], ...] = ()
 
 
 class ShardWriter:
-    """Adds pages of posts to a workspace. Hold the lock `collect` meanwhile; make one with `open_shards`."""
+    """Adds pages of posts to a workspace, for many threads. Hold the lock `collect`; make one with `open_shards`."""
 
     def __init__(self, workspace: Workspace, database: DuckDBPyConnection) -> None:
         self._workspace = workspace
         self._database = database
+        self._lock = threading.Lock()
+        self._closed = False
 
     def append(
-        self, posts: Sequence[Post], source: str, cursor: str | None = None, rights: Rights | None = None
+        self,
+        posts: Sequence[Post],
+        source: str,
+        *,
+        rights: Rights | None = None,
+        unknown: Rights = "unknown",
+        current: bool = False,
     ) -> Appended:
-        """Store the posts that are not there yet, a shard for each account, with `source` and `cursor` in each.
+        """Store the posts that are not there yet, a shard for each account, with `source` in its metadata.
 
-        `rights`, when given, replaces what the posts say. When this returns, the posts are on the disk. Raises
-        ResourceError when the disk is full, WorkspaceError when a shard that is there cannot be read.
+        `rights`, when given, replaces what the posts say, `x-api` excepted, also of those that are there; otherwise
+        `unknown` is put in the place of `unknown`. A post that is there is replaced when it has another text now and
+        the posts are `current`, or when its author's own archive (`own-archive`) has it. When this returns, the posts
+        are on the disk. Raises ResourceError when the disk is full, WorkspaceError when a shard that is there cannot
+        be read.
         """
-        accounts = {(post.network, post.account) for post in posts}
-        incoming = self._workspace.posts / ".incoming.tmp"
-        with _write_errors():
+        with self._writing():
+            stones = read_tombstones(self._workspace)
+            wanted = [post for post in posts if not stones.covers(post)] if stones else posts
+            accounts = frozenset((post.network, post.account) for post in wanted)
+            shards = list(self._shards_of(accounts))
+            updating = bool(shards) and (rights is not None or current or _has_own(wanted))
+            incoming = self._workspace.posts / ".incoming.tmp"
             try:
-                refused = _write_page(posts, incoming)
-                self._load(incoming, list(self._shards_of(accounts)), rights)
+                refused = _write_page(wanted, incoming)
+                said = _read_incoming(rights, unknown)
+                self._load(incoming, said, shards)
+                updated = self._update(incoming, said, shards, rights, current) if updating else 0
             finally:
                 incoming.unlink(missing_ok=True)
             rows = self._database.execute("SELECT network, account, count(*) FROM page GROUP BY ALL ORDER BY ALL")
             counts: list[tuple[str, str, int]] = rows.fetchall()
             for folder, where in self._plan(counts):
-                self._write_shard(folder, where, source, cursor)
-        return Appended(sum(count for *_, count in counts), refused)
+                self._write_shard(folder, where, source)
+        new = sum(count for *_, count in counts)
+        return Appended(accounts, new, updated, len(posts) - len(wanted), refused)
+
+    def stored(self, network: str, account: str, prefix: str = "") -> list[str]:
+        """URIs of the posts of an account that are there and begin with `prefix`, sorted."""
+        with self._writing():
+            shards = list(self._shards_of([(network, account)]))
+            if not shards:
+                return []
+            rows = self._database.execute(
+                "SELECT DISTINCT uri FROM read_parquet($shards) "
+                "WHERE network = $network AND account = $account AND starts_with(uri, $prefix) ORDER BY uri",
+                {"shards": shards, "network": network, "account": account, "prefix": prefix},
+            )
+            return [uri for (uri,) in rows.fetchall()]
+
+    def there(self, uris: Collection[str]) -> list[str]:
+        """Those of `uris` that are stored, sorted."""
+        with self._writing():
+            if not uris or not has_posts(self._workspace):
+                return []
+            posts = posts_query(self._workspace)
+            rows = self._database.execute(
+                f"SELECT uri FROM {posts} WHERE uri IN (SELECT unnest($uris::VARCHAR[])) ORDER BY uri",
+                {"uris": sorted(uris)},
+            )
+            return [uri for (uri,) in rows.fetchall()]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock, _write_errors():
+            if self._closed:
+                raise Interrupted("Collecting has ended; what was written so far is kept.")
+            yield
+
+    def close(self) -> None:
+        """Wait for what is being written; nothing is from then on."""
+        with self._lock:
+            self._closed = True
 
     def _shards_of(self, accounts: Iterable[tuple[str, str]]) -> Iterator[str]:
         """The shards in which posts of these accounts can be."""
@@ -147,22 +224,57 @@ class ShardWriter:
         for folder in sorted(folders):
             yield from (glob_literal(path) for path in sorted(folder.glob("*.parquet")))
 
-    def _load(self, incoming: Path, shards: list[str], rights: Rights | None) -> None:
-        """Make the table `page` of the posts in `incoming` that no shard has."""
-        columns = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in COLUMNS.items())
-        replaced = f"REPLACE ({_text(rights)} AS rights)" if rights else ""
+    def _load(self, incoming: Path, said: str, shards: list[str]) -> None:
+        """Make the table `page` of the posts in `incoming` (read with the SQL `said`) that no shard has."""
         known = "WHERE uri NOT IN (SELECT uri FROM read_parquet($shards))" if shards else ""
         self._database.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE page AS
             SELECT * FROM (
-                SELECT * {replaced}, row_number() OVER () AS position
-                FROM read_json($incoming, format = 'newline_delimited', columns = {{{columns}}})
+                SELECT *, row_number() OVER () AS position FROM {said}
             ) {known}
             QUALIFY row_number() OVER (PARTITION BY uri ORDER BY position) = 1
             """,
             {"incoming": glob_literal(incoming)} | ({"shards": shards} if shards else {}),
         )
+
+    def _update(self, incoming: Path, said: str, shards: list[str], rights: Rights | None, current: bool) -> int:
+        """Bring posts that are there up to those in `incoming`, shard by shard in place; how many."""
+        own = "new.rights = 'own-archive'"
+        if rights is None:
+            whole = f"({current} AND new.text <> old.text) OR ({own} AND old.rights <> 'own-archive')"
+            rights_now = f"CASE WHEN {own} THEN new.rights ELSE old.rights END"
+        else:
+            whole = f"({current} AND new.text <> old.text)"
+            rights_now = f"CASE WHEN 'x-api' IN (old.rights, new.rights) THEN old.rights ELSE {_text(rights)} END"
+        self._database.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE changed AS
+            SELECT * FROM (
+                SELECT new.* REPLACE ({rights_now} AS rights),
+                    {whole} AS whole, old.rights AS old_rights, old.filename AS shard
+                FROM {said} AS new
+                JOIN read_parquet($shards, filename = true) AS old ON old.uri = new.uri
+            )
+            WHERE whole OR rights <> old_rights
+            QUALIFY row_number() OVER (PARTITION BY uri, shard) = 1
+            """,
+            {"incoming": glob_literal(incoming), "shards": shards},
+        )
+        names = self._database.execute("SELECT DISTINCT shard FROM changed ORDER BY shard").fetchall()
+        values = ", ".join(
+            f"CASE WHEN changed.{'uri IS NOT NULL' if name == 'rights' else 'whole'} "
+            f"THEN changed.{name} ELSE old.{name} END AS {name}"
+            for name in COLUMNS
+        )
+        for (name,) in names:
+            rewrite_shard(
+                self._database,
+                Path(name),
+                f"SELECT {values} FROM read_parquet({_text(glob_literal(Path(name)))}, file_row_number = true) AS old "
+                f"LEFT JOIN changed ON changed.uri = old.uri AND shard = {_text(name)} ORDER BY file_row_number",
+            )
+        return int(self._database.execute("SELECT count(*) FROM changed").fetchall()[0][0])
 
     def _plan(self, counts: list[tuple[str, str, int]]) -> Iterator[tuple[Path, str]]:
         """Folders to write a shard into, each with the SQL condition of its posts."""
@@ -177,35 +289,64 @@ class ShardWriter:
             names = ", ".join(_text(account) for other, account in sorted(small) if other == network)
             yield self._workspace.posts / network / SHARED, f"network = {_text(network)} AND account IN ({names})"
 
-    def _write_shard(self, folder: Path, where: str, source: str, cursor: str | None) -> None:
+    def _write_shard(self, folder: Path, where: str, source: str) -> None:
         numbers = [int(path.stem) for path in folder.glob("*.parquet") if path.stem.isdecimal()]
-        metadata = f"source: {_text(source)}" + (f", cursor: {_text(cursor)}" if cursor is not None else "")
         with replacing(folder / f"{max(numbers, default=0) + 1:06d}.parquet") as temporary:
-            self._database.execute(
-                f"COPY (SELECT {', '.join(COLUMNS)} FROM page WHERE {where} ORDER BY position) TO {_text(temporary)} "
-                f"(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{metadata}}})"
-            )
+            query = f"SELECT {', '.join(COLUMNS)} FROM page WHERE {where} ORDER BY position"
+            _copy(self._database, query, temporary, {"source": source})
 
-    def state(self, source: str) -> tuple[str | None, set[tuple[str, str]]]:
-        """The cursor after the last committed page of `source` (None: none), and whose posts its pages held."""
-        if not has_posts(self._workspace):
-            return None, set()
-        pattern = f"{glob_literal(self._workspace.posts)}/*/*/*.parquet"
-        with _write_errors():
-            rows = self._database.execute(
-                """
-                SELECT file_name, max(value) FILTER (key = 'cursor'::BLOB) AS cursor
-                FROM parquet_kv_metadata($pattern) GROUP BY file_name
-                HAVING cursor IS NOT NULL AND bool_or(key = 'source'::BLOB AND value = encode($source))
-                ORDER BY parse_filename(file_name) DESC
-                """,
-                {"pattern": pattern, "source": source},
-            ).fetchall()
-            if not rows:
-                return None, set()
-            shards = [glob_literal(Path(name)) for name, _ in rows]
-            pairs = self._database.execute("SELECT DISTINCT network, account FROM read_parquet(?)", [shards])
-            return bytes(rows[0][1]).decode(), {(network, account) for network, account in pairs.fetchall()}
+
+def rewrite_shard(database: DuckDBPyConnection, path: Path, query: str) -> int:
+    """Put the rows of `query` in the place of the shard `path`, at once; without a row the shard goes. How many rows.
+
+    Hold the lock `collect`. Raises what DuckDB and the disk raise.
+    """
+    pairs = database.execute("SELECT key, value FROM parquet_kv_metadata(?)", [glob_literal(path)]).fetchall()
+    metadata = {bytes(key).decode(): bytes(value).decode() for key, value in pairs}
+    with replacing(path) as temporary:
+        rows = _copy(database, query, temporary, {"source": metadata.get("source", "")})
+    if not rows:
+        path.unlink()
+        sync(path.parent)
+    return rows
+
+
+def remove_forgotten(workspace: Workspace) -> int:
+    """Write the shards anew without the posts that have a tombstone; how many posts that were. Hold the lock `collect`.
+
+    A shard is replaced at once, so a run that is killed leaves the others for the next. Raises WorkspaceError or
+    ResourceError.
+    """
+    import duckdb
+
+    if not read_tombstones(workspace) or not has_posts(workspace):
+        return 0
+    pattern = _text(f"{glob_literal(workspace.posts)}/*/*/*.parquet")
+    condition = forgotten_condition(workspace)
+    removed = 0
+    with _write_errors(), duckdb.connect(config={"temp_directory": str(workspace.posts / ".spill")}) as database:
+        touched = database.execute(
+            f"SELECT filename, count(*) FROM read_parquet({pattern}, filename = true) AS post "
+            f"WHERE {condition} GROUP BY filename ORDER BY filename"
+        ).fetchall()
+        for name, count in touched:
+            rewrite_shard(
+                database,
+                Path(name),
+                f"SELECT {', '.join(COLUMNS)} FROM read_parquet({_text(glob_literal(Path(name)))}, "
+                f"file_row_number = true) AS post WHERE NOT {condition} ORDER BY file_row_number",
+            )
+            removed += count
+    return removed
+
+
+def _copy(database: DuckDBPyConnection, query: str, path: Path, metadata: dict[str, str]) -> int:
+    pairs = ", ".join(f"{name}: {_text(value)}" for name, value in metadata.items())
+    rows = database.execute(
+        f"COPY ({query}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
+        f"KV_METADATA {{{pairs}}})"
+    ).fetchall()
+    return int(rows[0][0])
 
 
 @contextmanager
@@ -222,7 +363,11 @@ def open_shards(workspace: Workspace) -> Iterator[ShardWriter]:
             for leftover in workspace.posts.glob(pattern):
                 leftover.unlink(missing_ok=True)
     with duckdb.connect(config={"temp_directory": str(workspace.posts / ".spill")}) as database:
-        yield ShardWriter(workspace, database)
+        writer = ShardWriter(workspace, database)
+        try:
+            yield writer
+        finally:
+            writer.close()
 
 
 def _write_page(posts: Iterable[Post], path: Path) -> tuple[tuple[Post, str], ...]:
@@ -237,9 +382,27 @@ def _write_page(posts: Iterable[Post], path: Path) -> tuple[tuple[Post, str], ..
     return tuple(refused)
 
 
+def _has_own(posts: Iterable[Post]) -> bool:
+    return any(post.rights == "own-archive" for post in posts)
+
+
 def _text(value: object) -> str:
     """A value as an SQL text."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def _read_incoming(rights: Rights | None, unknown: Rights) -> str:
+    """SQL (a SELECT) that reads the posts of a page, with what is known of their rights; X's API's are not ours."""
+    columns = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in COLUMNS.items())
+    cases = (
+        f"WHEN 'x-api' THEN 'x-api' ELSE {_text(rights)}"
+        if rights
+        else f"WHEN 'unknown' THEN {_text(unknown)} ELSE rights"
+    )
+    return (
+        f"(SELECT * REPLACE (CASE rights {cases} END AS rights) "
+        f"FROM read_json($incoming, format = 'newline_delimited', columns = {{{columns}}}))"
+    )
 
 
 @contextmanager

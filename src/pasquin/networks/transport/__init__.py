@@ -342,9 +342,16 @@ _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorizat
 
 def shared(settings: _Settings) -> Transport:
     """The process's one transport for these settings, so that all sources and workers share its budgets."""
-    proxies = tuple(secret.get_secret_value() for secret in settings.proxies)
     with _making:
-        return _shared(_Reach(proxies, settings.allow_private_hosts, settings.max_wait_seconds))
+        return _shared(_reach(settings))
+
+
+def stop_shared(settings: _Settings) -> None:
+    """End all waiting of the process's transport with Interrupted; who asks for it afterwards gets a new one."""
+    with _making:
+        stopping = _shared(_reach(settings))
+        _shared.cache_clear()
+    stopping.stop()
 
 
 @dataclass(frozen=True)
@@ -360,6 +367,11 @@ class _Reach:
         from pydantic import SecretStr
 
         return tuple(SecretStr(one) for one in self.passwords)
+
+
+def _reach(settings: _Settings) -> _Reach:
+    proxies = tuple(secret.get_secret_value() for secret in settings.proxies)
+    return _Reach(proxies, settings.allow_private_hosts, settings.max_wait_seconds)
 
 
 _making = threading.Lock()

@@ -16,7 +16,7 @@ from pasquin.networks.bluesky import bluesky
 _TABLES = """
 CREATE TABLE IF NOT EXISTS posts (uri TEXT PRIMARY KEY, text TEXT, created_at TEXT);
 CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT);
-CREATE TABLE IF NOT EXISTS pages (seconds REAL DEFAULT (unixepoch('subsec')), posts INTEGER);
+CREATE TABLE IF NOT EXISTS pages (seconds REAL DEFAULT (unixepoch('subsec')), posts INTEGER, fresh INTEGER);
 """
 
 
@@ -34,10 +34,13 @@ def archive(path: Path, account: str, settings: CollectSettings) -> None:
 
 def _store(database: sqlite3.Connection, page: Page) -> None:
     assert not page.quarantined, page.quarantined
-    database.execute("INSERT INTO pages (posts) VALUES (?)", (len(page.posts),))
+    fresh = 0
     for post in page.posts:
         row = (post.uri, post.text, str(post.created_at))
-        database.execute("INSERT OR REPLACE INTO posts VALUES (?, ?, ?)", row)
+        if database.execute("SELECT * FROM posts WHERE uri = ?", row[:1]).fetchone() != row:
+            database.execute("INSERT OR REPLACE INTO posts VALUES (?, ?, ?)", row)
+            fresh += 1
+    database.execute("INSERT INTO pages (posts, fresh) VALUES (?, ?)", (len(page.posts), fresh))
     if page.complete is not None:
         kept = set(page.complete.uris)
         for (uri,) in database.execute("SELECT uri FROM posts").fetchall():

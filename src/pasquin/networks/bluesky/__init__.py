@@ -40,6 +40,7 @@ _BATCH: Final = 25
 """Posts that the AppView counts in one request."""
 _OPT_OUT: Final = "the account asks not to be shown to people who are not signed in"
 _NO_AI: Final = "the account asks not to be used for generative AI"
+_WRITING: Final = "rewritten while it was read: the next run reads it"
 _LIST: Final = re.compile(r"at://([^/]+)/app\.bsky\.graph\.list/([^/]+)")
 _GONE: Final = "RepoNotFound"
 _STATES: Final = {
@@ -59,11 +60,19 @@ def bluesky(settings: CollectSettings) -> BlueskySource:
     return BlueskySource(settings, shared(settings))
 
 
+@dataclass(frozen=True)
+class _Download:
+    """A repository as it came: only the changes (`is_partial`) or all, and whether it can be taken at its word."""
+
+    repository: Repository
+    is_partial: bool
+    is_consistent: bool
+
+
 @dataclass
 class _Found:
     """What a pass over a repository has found so far. `absent` are records without their block."""
 
-    partial: bool
     damage: list[Quarantined]
     unreadable: list[Quarantined] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
@@ -126,12 +135,12 @@ class BlueskySource:
             is_fresh = 0 <= time.time() - read_whole < self._settings.bluesky_whole_hours * 3600
             since = known if known is not None and known < latest and is_fresh else None
             with tempfile.TemporaryFile(prefix="pasquin-") as handle:
-                repository, partial = self._download(identity, since, handle)
-                yield from self._pages(identity, repository, marks, partial)
+                yield from self._pages(identity, self._download(identity, since, handle), marks)
         except Refused as exc:
             state = error_name(exc)
             if state == _GONE and known is not None:
-                yield Page((), complete=Complete("bluesky", identity.did, _prefix(identity.did), ()), share=1.0)
+                prefix = f"at://{identity.did}/{POSTS}"
+                yield Page((), complete=Complete("bluesky", identity.did, prefix, ()), share=1.0)
             if state in _STATES:
                 name = identity.handle or identity.did
                 raise Refused(f"{name} {_STATES[state]}. Nothing of it was read.", status=exc.status) from exc
@@ -144,42 +153,52 @@ class BlueskySource:
             return str(commit["rev"])
         raise NetworkError(f"The server of {identity.did} does not answer as a Bluesky server. Try again later.")
 
-    def _download(self, identity: Identity, since: str | None, handle: IO[bytes]) -> tuple[Repository, bool]:
-        """The repository, or (True) what changed in it since; the whole once more when something was wrong with it."""
+    def _download(self, identity: Identity, since: str | None, handle: IO[bytes]) -> _Download:
+        """The repository, or what changed in it since; the whole when something is wrong with that.
+
+        A server may go on writing while it answers, and drop blocks that the answer still needs. So an answer counts as
+        consistent when nothing was written meanwhile, or nothing is missing from it.
+        """
         url = f"{identity.pds}/xrpc/com.atproto.sync.getRepo"
-        for revision, is_last in ((since, False), (None, True)):
+        download: _Download | None = None
+        failure = InputError(f"The repository of {identity.did} could not be read.")
+        for revision in (since, since, None, None) if since else (None,) * 3:
+            download = None
             params = {"did": identity.did} | ({"since": revision} if revision else {})
             self._transport.download(url, handle, params=params, max_bytes=_LARGEST_REPOSITORY)
             try:
                 repository = read_repository(handle, f"The repository of {identity.did}")
-            except InputError:
-                if is_last:
-                    raise
+            except InputError as exc:
+                failure = exc
                 continue
-            if is_last or not repository.damage:
+            if repository.did != identity.did:
+                raise NetworkError(f"The server of {identity.did} answered with the posts of another account.")
+            consistent = self._latest(identity) == repository.rev or (revision is None and repository.is_whole())
+            download = _Download(repository, revision is not None, consistent)
+            if consistent and not repository.damage:
                 break
-        if repository.did != identity.did:
-            raise NetworkError(f"The server of {identity.did} answered with the posts of another account.")
-        return repository, revision is not None
+        if download is None:
+            raise failure
+        return download
 
-    def _pages(self, identity: Identity, repository: Repository, marks: _Marks, partial: bool) -> Iterator[Page]:
-        found = _Found(partial, [Quarantined(identity.did, what, b"") for what in repository.damage])
-        if not partial:
+    def _pages(self, identity: Identity, download: _Download, marks: _Marks) -> Iterator[Page]:
+        repository = download.repository
+        found = _Found([Quarantined(identity.did, what, b"") for what in repository.damage])
+        if not download.is_partial:
             found.skipped["repost"] = repository.count_reposts()
         for item in repository.posts():
             _take(item, found, repository, identity)
             if len(found.posts) >= self._settings.page_posts:
                 yield Page(self._counted(found.posts), current=True)
                 found.posts = []
-        _explain(found, repository)
+        _explain(found, download)
         complete = cursor = None
         known, read_whole = marks.get(identity.did, ("", 0.0))
         is_older = repository.rev < known  # a lagging copy or a backup: what it lacks was not deleted
-        if not found.damage and not is_older:
-            read_whole = read_whole if partial else int(time.time())
-            marks[identity.did] = (repository.rev, read_whole)
+        if download.is_consistent and not found.damage and not is_older:
+            marks[identity.did] = (repository.rev, read_whole if download.is_partial else int(time.time()))
             cursor = orjson.dumps(marks, option=orjson.OPT_SORT_KEYS).decode()
-            prefix = _prefix(identity.did)
+            prefix = f"at://{identity.did}/{POSTS}"
             complete = Complete("bluesky", identity.did, prefix, tuple(found.uris), tuple(found.gaps))
         yield Page(
             self._counted(found.posts),
@@ -286,23 +305,20 @@ def _take(item: Entry | Gap, found: _Found, repository: Repository, identity: Id
         found.skipped[post] += 1
 
 
-def _explain(found: _Found, repository: Repository) -> None:
+def _explain(found: _Found, download: _Download) -> None:
     """Say what is missing. In the changes since a revision, what is not there is unchanged; in a whole, it is lost."""
-    if found.partial:
+    if download.is_partial:
         found.uris = sorted([*found.uris, *(uri for _, uri in found.absent)])
         return
-    other = repository.elsewhere({cid for cid, _ in found.absent}) if found.absent else set()
-    for cid, uri in found.absent:
-        if cid in other:
-            found.skipped[OTHER_KIND] += 1
-        else:
-            found.damage.append(Quarantined(uri, "its content is missing or damaged", b""))
+    other = download.repository.elsewhere({cid for cid, _ in found.absent}) if found.absent else set()
+    found.skipped[OTHER_KIND] += sum(cid in other for cid, _ in found.absent)
+    lost = [uri for cid, uri in found.absent if cid not in other]
+    if not download.is_consistent:
+        found.skipped[_WRITING] += len(lost) + len(found.gaps)
+        return
+    found.damage += [Quarantined(uri, "its content is missing or damaged", b"") for uri in lost]
     for after, before in found.gaps:
         found.damage.append(Quarantined(after, f"part of the repository is missing, up to {before}", b""))
-
-
-def _prefix(did: str) -> str:
-    return f"at://{did}/{POSTS}"
 
 
 def _marks(cursor: str | None) -> _Marks:

@@ -73,6 +73,10 @@ class Repository:
         """The posts in the tree, in order of their record keys."""
         return self._walk(POSTS, POSTS + _END)
 
+    def is_whole(self) -> bool:
+        """Whether every post that the tree names is in the file."""
+        return not self.damage and all(isinstance(one, Entry) and one.cid in self._blocks for one in self.posts())
+
     def count_reposts(self) -> int:
         """How many reposts of other people's posts the tree has."""
         return sum(isinstance(found, Entry) for found in self._walk(_REPOSTS, _REPOSTS + _END))

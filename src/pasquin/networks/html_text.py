@@ -32,6 +32,7 @@ _VOID: Final = frozenset(
     ("br", "img", "hr", "wbr", "input", "meta", "link", "source", "area", "base", "col", "embed", "track")
 )
 _QUOTED: Final = frozenset(("quote-inline", "reference-link-inline"))
+_NONE: Final = frozenset[str]()
 _WEB: Final = re.compile(r"https?://", re.IGNORECASE)
 _DEPTH: Final = 200
 """Open elements that are kept track of; what is nested deeper is read as if its tags were not there."""
@@ -54,6 +55,10 @@ class _Writer:
     pieces: list[str] = field(default_factory=list)
     breaks: int = 0
     space: bool = False
+    hidden: int = 0
+    """Open elements whose content is left out."""
+    exact: int = 0
+    """Open elements (`pre`) whose white space counts."""
 
     def line(self) -> None:
         """A line break the author made."""
@@ -63,8 +68,11 @@ class _Writer:
         """The edge of a block: at least so many line breaks."""
         self.breaks, self.space = max(self.breaks, breaks), False
 
-    def text(self, text: str, folded: bool = True) -> None:
-        """Some text; `folded` turns every run of white space into one space, as HTML does."""
+    def text(self, text: str) -> None:
+        """Some text; every run of white space becomes one space, as HTML has it."""
+        if self.hidden or not text:
+            return
+        folded = not self.exact
         if folded:
             text = _SPACES.sub(" ", text)
             if self.breaks or not self.pieces:
@@ -96,7 +104,7 @@ def html_text(source: str, mentions: Mapping[str, str] | None = None) -> str:
     writer, stack = _Writer(), list[_Element]()
     position = 0
     for tag in _TAG.finditer(source):
-        _write(writer, stack, html.unescape(source[position : tag.start()]))
+        writer.text(html.unescape(source[position : tag.start()]))
         position = tag.end()
         name = (tag["name"] or "").lower()
         if not name:
@@ -105,15 +113,10 @@ def html_text(source: str, mentions: Mapping[str, str] | None = None) -> str:
             _close(writer, stack, name, mentions or {})
         else:
             _open(writer, stack, name, tag["attributes"])
-    _write(writer, stack, html.unescape(source[position:]))
+    writer.text(html.unescape(source[position:]))
     while stack:
         _end(writer, stack, mentions or {})
     return "".join(writer.pieces).strip("\n ")
-
-
-def _write(writer: _Writer, stack: list[_Element], text: str) -> None:
-    if text and not any(element.hidden for element in stack):
-        writer.text(text, folded=not any(element.name == "pre" for element in stack))
 
 
 def _open(writer: _Writer, stack: list[_Element], name: str, written: str) -> None:
@@ -125,17 +128,27 @@ def _open(writer: _Writer, stack: list[_Element], name: str, written: str) -> No
     if name == "br" and not any(element.hidden for element in stack):
         writer.line()
     elif name == "img" and classes & {"emoji", "custom-emoji", "emojione"}:
-        _write(writer, stack, attributes.get("alt", ""))
+        writer.text(attributes.get("alt", ""))
     elif name in _PARAGRAPHS or name in _LINES:
         writer.block(2 if name in _PARAGRAPHS else 1)
         if name == "li":
-            _write(writer, stack, "- ")
+            writer.text("- ")
     if name in _VOID or written.endswith("/") or len(stack) >= _DEPTH:
         return
     hidden = name in _DROPPED or bool(classes & _QUOTED)
     if name == "a":
         _end_link(writer)
+    writer.hidden += hidden
+    writer.exact += name == "pre"
     stack.append(_Element(name, classes, attributes.get("href", ""), len(writer.pieces), hidden))
+
+
+def _attributes(written: str) -> dict[str, str]:
+    """The attributes in a tag, with their references resolved."""
+    return {
+        found[1].lower(): html.unescape(found[2] or found[3] or found[4] or "")
+        for found in _ATTRIBUTE.finditer(written)
+    }
 
 
 def _end_link(writer: _Writer) -> None:
@@ -154,6 +167,8 @@ def _close(writer: _Writer, stack: list[_Element], name: str, mentions: Mapping[
 def _end(writer: _Writer, stack: list[_Element], mentions: Mapping[str, str]) -> str:
     """End the innermost element."""
     element = stack.pop()
+    writer.hidden -= element.hidden
+    writer.exact -= element.name == "pre"
     if element.name in _PARAGRAPHS or element.name in _LINES:
         writer.block(2 if element.name in _PARAGRAPHS else 1)
     elif element.name == "a" and not element.hidden and len(writer.pieces) > element.begins:

@@ -162,7 +162,7 @@ def bf16_is_faster(device: torch.device) -> bool:
     def seconds(dtype: torch.dtype) -> float:
         one, other = torch.ones(512, 768, dtype=dtype), torch.ones(768, 1024, dtype=dtype)
         times = []
-        for _ in range(6):
+        for _ in range(16):
             began = time.perf_counter()
             one @ other
             times.append(time.perf_counter() - began)

@@ -25,7 +25,8 @@ from pasquin.train.learner import LEARNING_RATES, Learner
 from pasquin.train.loss import Loss
 
 EVALUATIONS: Final = 8
-"""Evaluations a run that uses up its budget makes."""
+"""Evaluations a run that uses up its budget makes, fewer where they would cost over `EVALUATION_SHARE` of its time."""
+EVALUATION_SHARE: Final = 0.12
 DEFAULT_EPOCHS: Final = 4.0
 """Passes over the posts when nothing bounds the run (patience usually ends it before)."""
 WARM_UP_STEPS: Final = 20
@@ -49,6 +50,7 @@ class RunState:
     best_step: int = 0
     stale: int = 0
     evaluations: int = 0
+    between: float = 1 / EVALUATIONS
     nats: float = 0.0
     text_bytes: int = 0
     history: list[dict[str, float | None]] = field(default_factory=list)
@@ -81,8 +83,13 @@ class Run:
     def start(self) -> None:
         """Begin afresh: measure the base model and show what it writes."""
         torch.manual_seed(self.settings.seed)
+        began = time.monotonic()
         bits = self.validation.bits_per_byte(self.loss)
+        cost = time.monotonic() - began
         self.state = RunState(before=bits, best_bits=math.inf)
+        if self.settings.minutes:
+            least = cost / (EVALUATION_SHARE * self.settings.minutes * 60)
+            self.state.between = min(0.5, max(1 / EVALUATIONS, least))
         self.state.history.append(self._entry(None, bits))
         self.progress.say(f"Before training: {bits:.3f} bits per byte on held-out posts.")
 
@@ -93,6 +100,7 @@ class Run:
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "generator": torch.get_rng_state(),
+            "bf16": self.learner.bf16,
             "run": asdict(self.state),
         }
 
@@ -102,6 +110,7 @@ class Run:
         self.best = snapshot["best"]
         self.optimizer.load_state_dict(snapshot["optimizer"])
         torch.set_rng_state(snapshot["generator"])
+        self.learner.bf16 = snapshot["bf16"]
         self.state = RunState(**snapshot["run"])
 
     def restore_best(self) -> None:
@@ -124,7 +133,7 @@ class Run:
                 if share > first_share:
                     task.set_total((state.tokens - first_tokens) / (share - first_share) * (1 - first_share))
                 task.advance(tokens, self._note())
-                if share >= 1 or share * EVALUATIONS >= state.evaluations + 1:
+                if share >= 1 or share >= (state.evaluations + 1) * state.between:
                     self._evaluate(task)
                     state.seconds = time.monotonic() - began
                 if stopping():
@@ -197,7 +206,7 @@ class Run:
         task.advance(0, "measuring on held-out posts")
         bits = self.validation.bits_per_byte(self.loss)
         train = state.nats / math.log(2) / max(1, state.text_bytes)
-        state.evaluations = max(state.evaluations + 1, math.floor(self.share() * EVALUATIONS))
+        state.evaluations = max(state.evaluations + 1, math.floor(self.share() / state.between))
         state.history.append(self._entry(train, bits))
         better = bits < state.best_bits
         if better:
@@ -215,7 +224,7 @@ class Run:
             self.progress.say(f"    {' '.join(text.split())}")
 
     def _entry(self, train: float | None, validation: float) -> dict[str, float | None]:
-        state = self.state if hasattr(self, "state") else RunState(validation, math.inf)
+        state = self.state
         return {
             "step": state.step,
             "seconds": round(state.seconds, 1),

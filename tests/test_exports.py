@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page, Source, exports, open_source
+from pasquin.networks.files.guess import guess_source
 from pasquin.networks.json_stream import elements, named_arrays
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "samples"
@@ -368,6 +369,27 @@ def test_nothing_that_is_in_a_file_breaks_a_reader(tmp_path: Path, make: Make, c
     except InputError:
         return
     assert all(post.text.strip() and post.uri and post.account for page in pages for post in page.posts)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.json", json.dumps({"name": "Tea", "type": "personal_chat", "id": 7, "messages": []}, indent=1), "telegram"),
+        ("a.json", '{"guild": {"id": "0"}, "channel": {}, "messages": []}', "discord"),
+        ("a.txt", "12/9/20, 23:55 - Bo: hello", "whatsapp"),
+        ("a.txt", "[01.02.2020, 23:55:01] Bo: hello", "whatsapp"),
+        ("a.json", '{"kind": "Listing", "data": {"children": []}}', "reddit"),
+        ("a.json", lines(scraped(_type="snscrape.modules.twitter.Tweet")), "snscrape"),
+        ("a.json", lines(scraped(id_str=str(ID))), "twscrape"),
+        ("a.json", lines({"tweet_id": ID, "content": "x"}), "gallery-dl"),
+        ("outbox.json", '{"@context": "x", "id": "outbox.json", "orderedItems": []}', "mastodon-archive"),
+        ("a.xml", "<?xml version='1.0'?><rss/>", "feed"),
+        ("a.jsonl", '{"text": "x", "type": "note"}', "jsonl"),
+    ],
+)
+def test_the_kind_of_a_bare_path_is_seen(tmp_path: Path, name: str, content: str, expected: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert guess_source(str(tmp_path / name), CollectSettings()) == expected
 
 
 # --- real exports ---------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ class FeedSource:
             if not following or not uris or address in asked or len(asked) >= MAX_PAGES or known & set(uris):
                 yield replace(page, cursor=json.dumps(newest))
                 return
-            yield page
+            yield replace(page, share=None)
             asked.add(address)
 
 
@@ -136,7 +136,7 @@ def _page(document: Document, where: str, account: str, settings: CollectSetting
             quarantined.append(Quarantined(f"{_shown(where)}:{number}", found, excerpt))
     if document.damage:
         quarantined.append(Quarantined(_shown(where), document.damage, b""))
-    return Page(tuple(posts), None, dict(skipped), tuple(quarantined))
+    return Page(tuple(posts), None, dict(skipped), tuple(quarantined), share=1.0)
 
 
 _NO_POSTS: Final = frozenset(("empty", "repost"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -13,6 +16,27 @@ from pasquin.networks.files.reading import InputFile, find_files, plain_suffix
 
 _SUFFIXES: Final = {".zip": "x-archive", ".csv": "csv", ".parquet": "parquet"}
 _LOOK: Final = 64 * 2**10
+_OUTBOX: Final = "outbox.json"
+_MARKS: Final = (
+    (
+        "mastodon-archive",
+        re.compile(rb'"orderedItems"\s{0,9}:|"(?:id|type)"\s{0,9}:\s{0,9}"(?:outbox.json|OrderedCollection)"'),
+    ),
+    ("telegram", re.compile(rb'"type"\s{0,9}:\s{0,9}"(?:\w{0,20}_(?:chat|group|supergroup|channel)|saved_messages)"')),
+    ("discord", re.compile(rb'\A\s{0,9}\{\s{0,9}"guild"\s{0,9}:')),
+    ("reddit", re.compile(rb'"kind"\s{0,9}:\s{0,9}"(?:Listing|t[13])"')),
+    (
+        "feed",
+        re.compile(
+            rb'\A\s{0,9}(?:<\?xml|<rss\b|<feed\b|<rdf:RDF\b)|"version"\s{0,9}:\s{0,9}"https://jsonfeed\.org/version/'
+        ),
+    ),
+    (
+        "whatsapp",
+        re.compile(rb"\A(?:\xe2\x80\x8e)?\[?\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4},? \d{1,2}[:.]\d{2}[^\n]{0,16}?(?:\] | - )"),
+    ),
+)
+"""What exports begin with that nothing else does; the first that fits."""
 
 
 def guess_source(pattern: str, settings: CollectSettings) -> str:
@@ -23,7 +47,11 @@ def guess_source(pattern: str, settings: CollectSettings) -> str:
     path = Path(pattern).expanduser()
     if (path / "data").is_dir():
         return "x-archive"
+    if (path / _OUTBOX).is_file():
+        return "mastodon-archive"
     first = find_files(pattern, ("", ".jsonl", ".json", ".ndjson", ".txt", *_SUFFIXES))[0]
+    if first.name.endswith((".tar.gz", ".tgz", ".tar")) or _is_mastodon_zip(first):
+        return "mastodon-archive"
     known = _SUFFIXES.get(plain_suffix(first))
     if known is not None:
         return known
@@ -37,6 +65,14 @@ def guess_source(pattern: str, settings: CollectSettings) -> str:
     return guess
 
 
+def _is_mastodon_zip(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.rpartition("/")[2] == _OUTBOX for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+        return False
+
+
 def _from_content(start: bytes, settings: CollectSettings) -> str | None:
     lines = [line.rstrip() for line in start.split(b"\n")]
     if lines[0].startswith((b"{", b"[")):
@@ -44,8 +80,23 @@ def _from_content(start: bytes, settings: CollectSettings) -> str | None:
             record = orjson.loads(lines[0])
         except orjson.JSONDecodeError:
             record = None
-        is_twint = isinstance(record, dict) and "tweet" in record and ("link" in record or "conversation_id" in record)
-        return "twint" if is_twint else "jsonl"
+        known = _from_record(record) if isinstance(record, dict) else None
+        if known is not None:
+            return known
+    for name, mark in _MARKS:
+        if mark.search(start):
+            return name
+    if lines[0].startswith((b"{", b"[")):
+        return "jsonl"
     if settings.delimiter.encode() in lines:
         return "text"
     return "fortune" if b"%" in lines else None
+
+
+def _from_record(record: Mapping[str, Any]) -> str | None:
+    """Which tool wrote a line of JSON."""
+    if "tweet" in record and ("link" in record or "conversation_id" in record):
+        return "twint"
+    if "user" in record and ("rawContent" in record or str(record.get("_type")).startswith("snscrape.")):
+        return "twscrape" if "id_str" in record else "snscrape"
+    return "gallery-dl" if "tweet_id" in record and "content" in record else None

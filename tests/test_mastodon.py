@@ -602,6 +602,19 @@ def test_damaged_and_hostile_archives_are_refused(tmp_path: Path) -> None:
             read_archive(tmp_path / name)
 
 
+@pytest.mark.parametrize("value", [None, 3, [], {}, "x", [{}], {"type": []}])
+@pytest.mark.parametrize(
+    "key", ["type", "object", "to", "cc", "tag", "attributedTo", "content", "contentMap", "likes", "id"]
+)
+def test_no_activity_is_too_odd(tmp_path: Path, key: str, value: object) -> None:
+    item: dict[str, Any] = note(1)
+    (tmp_path / "outbox.json").write_bytes(
+        outbox(item | {key: value}, item | {"object": item["object"] | {key: value}})
+    )
+    page = read_archive(tmp_path / "outbox.json")
+    assert len(page.posts) + len(page.quarantined) + sum(page.skipped.values()) == 2
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

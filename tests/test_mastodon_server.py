@@ -218,7 +218,7 @@ def disturb(tmp_path: Path, seed: int, statuses: int, kills: int) -> Counter[str
     assert found == len(posts) == len(texts)
     assert posts == set(texts)
     assert wire.early == 0, "it was asked before the time it had named"
-    assert len(wire.faults) > 3
+    assert len(wire.faults) > 1, "nothing went wrong"
     again = finish(folder, wire.port)
     assert again["new"] == 0
     undisturbed = new_workspace(tmp_path / "undisturbed")

@@ -28,7 +28,7 @@ from pasquin.networks.values import text_problem, to_count, to_name, to_time, wi
 from pasquin.records import Post
 
 _PUBLIC: Final = frozenset(("https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"))
-_NOTES: Final = frozenset(("Note", "Question", "Article", "Page"))
+_NOTES: Final = ("Note", "Question", "Article", "Page")
 _OUTBOX: Final = "outbox.json"
 _ACTOR: Final = "actor.json"
 _BOMB_SIZE: Final = 64 * 2**20

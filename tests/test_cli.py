@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 PASQUIN = Path(sys.executable).parent / "pasquin"
-COMMANDS = ("init", "collect", "prepare", "export", "train", "generate", "play", "demo")
+COMMANDS = (
+    *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate", "play", "demo"),
+)
 
 
 def pasquin(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +55,7 @@ def test_init_prints_one_json_object_and_nothing_else(tmp_path: Path) -> None:
         (("prepare", "x"), 1, "pasquin init"),
         (("train", "x"), 1, "pasquin init"),
         (("frobnicate",), 2, "frobnicate"),
-        (("train", "x", "--minutes", "soon"), 2, "soon"),
+        (("train", "x", "--minutes", "soon"), 2, "--minutes"),
         (("train",), 2, "corpus"),
     ],
 )
@@ -69,6 +71,9 @@ def test_mistakes_outside_a_workspace(words: tuple[str, ...], code: int, says: s
     [
         (("collect", "twint:missing.jsonl"), 1, "missing.jsonl"),
         (("collect", "gopher:x"), 2, "gopher"),
+        (("collect", "@someone"), 2, "bluesky:someone"),
+        (("forget", "ada"), 2, "pasquin rights"),
+        (("lineage", "ada"), 2, "ever here"),
         (("collect", "csv:x.csv", "--map", "text"), 2, "FIELD=COLUMN"),
         (("prepare", "../up"), 2, "../up"),
         (("prepare", "x", "--split", "alphabetical"), 2, "split"),

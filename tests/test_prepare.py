@@ -40,6 +40,7 @@ def invented(count: int, handles: Sequence[str] = HANDLES) -> list[Post]:
             text=text,
             created_at=FIRST + timedelta(hours=number),
             likes=number,
+            rights="provided",
         )
         for number, text in enumerate(texts(count))
     ]

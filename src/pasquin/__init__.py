@@ -28,14 +28,31 @@ _HOMES = {
     "train": "pasquin.train",
     "generate": "pasquin.generate",
     "play": "pasquin.server",
+    "rights": "pasquin.rights",
+    "forget": "pasquin.rights",
+    "lineage": "pasquin.rights",
 }
-__all__ = ["PasquinError", "Store", "Workspace", "__version__", "collect", "generate", "play", "prepare", "train"]
+__all__ = [
+    "PasquinError",
+    "Store",
+    "Workspace",
+    "__version__",
+    "collect",
+    "forget",
+    "generate",
+    "lineage",
+    "play",
+    "prepare",
+    "rights",
+    "train",
+]
 
 if TYPE_CHECKING:
     from pasquin.collect import collect
     from pasquin.errors import PasquinError
     from pasquin.generate import generate
     from pasquin.prepare import prepare
+    from pasquin.rights import forget, lineage, rights
     from pasquin.server import play
     from pasquin.store import Store
     from pasquin.train import train

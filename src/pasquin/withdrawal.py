@@ -106,7 +106,8 @@ def _withdraw_from_corpus(workspace: Workspace, name: str) -> int:
         "accounts": _accounts(manifest.get("accounts", []), posts),
         "withdrawn": [*manifest.get("withdrawn", []), note],
     }
-    dropped = read_dropped(workspace, name) | dict.fromkeys(removed, _REASON)
+    dropped = read_dropped(workspace, name)
+    dropped.update(dict.fromkeys(removed, _REASON))
     write_corpus(workspace, name, posts, dropped, _report(name), changed)
     return len(removed)
 
@@ -116,7 +117,7 @@ def _accounts(accounts: list[dict[str, Any]], posts: list[CorpusPost]) -> list[d
     left = Counter((post.account, post.split) for post in posts)
     counted = []
     for entry in accounts:
-        splits = {split: left[entry["account"], split] for split in SPLITS}
+        splits: dict[str, Any] = {split: left[entry["account"], split] for split in SPLITS}
         if any(splits.values()):
             counted.append({**entry, **splits, "posts": sum(splits.values())})
     return counted

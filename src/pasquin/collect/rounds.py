@@ -18,7 +18,7 @@ from pasquin.progress import Progress, Task
 from pasquin.records import Rights
 from pasquin.withdrawal import withdraw
 from pasquin.workspace import Workspace
-from pasquin.workspace.rights import PROVIDED, record, recorded
+from pasquin.workspace.rights import record, recorded
 from pasquin.workspace.shards import open_shards
 
 _FAILURES: Final = (InputError, NetworkError, UsageError)
@@ -71,7 +71,7 @@ def one_round(
         finally:
             _record_rules(workspace, wanted, settings)
     if not responsible and recorded(workspace, "provided"):
-        progress.say(f"{PROVIDED.replace('this workspace', 'this workspace, you')} See `pasquin rights`.")
+        progress.say("You answer for the right to use what you give as a file; it is noted, see `pasquin rights`.")
     withdraw(workspace, progress)
 
 

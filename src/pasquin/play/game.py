@@ -23,6 +23,7 @@ from pasquin.records import Origin, Trial
 from pasquin.store import Store
 from pasquin.store.schema import guesses, players, trials
 from pasquin.workspace import Workspace
+from pasquin.workspace.tombstones import tombstones_state
 
 _PLAYERS_IN_MEMORY = 5_000
 _LONGEST_RESPONSE_MS = 86_400_000
@@ -98,7 +99,10 @@ class Game:
         return self._decks
 
     def refresh(self) -> bool:
-        """Load the cards anew if candidates or corpora changed; whether they had. Takes as long as loading does."""
+        """Load the cards anew if candidates or corpora changed, or a post was forgotten; whether anything had.
+
+        Takes as long as loading does.
+        """
         if self._cards_state() == self._state:
             return False
         self._load_cards()
@@ -118,7 +122,7 @@ class Game:
     def _cards_state(self) -> object:
         corpora = self.corpora
         made = tuple(str(self.workspace.corpus_manifest(name)) for name in corpora)
-        return corpora, made, candidates_state(self._store, corpora)
+        return corpora, made, candidates_state(self._store, corpora), tombstones_state(self.workspace)
 
     # Players
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
@@ -32,6 +32,7 @@ from pasquin.records import CorpusPost, Post
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import REPORT, SPLITS, write_corpus
 from pasquin.workspace.files import read_manifest
+from pasquin.workspace.rights import PROVIDED, how_to_state, permitted, statements
 
 __all__ = ["prepare"]
 
@@ -70,6 +71,8 @@ def prepare(
         raise Interrupted(
             f"Preparing was interrupted; nothing was changed. Go on with `pasquin prepare {name}`."
         ) from exc
+    for rights, count in manifest["rights"]["left_out"].items():
+        progress.say(f"{count:,} posts ({rights}) stay out: {how_to_state(rights)}")
     progress.say(manifest["verdict"])
     return {
         "corpus": name,
@@ -104,11 +107,13 @@ def _prepared(
     versions = {"pasquin": __version__, "python": platform.python_version()} | {
         package: version(package) for package in ("duckdb", "ftfy", "rensa")
     }
-    origin = {"inputs": inputs, "settings": settings.model_dump(), "versions": versions}
+    rights = Counter(post.rights for post in posts)
+    stated = {name: text for name, text in ({"provided": PROVIDED} | statements(workspace)).items() if name in rights}
+    origin = {"inputs": inputs, "settings": settings.model_dump(), "versions": versions, "statements": stated}
     there: dict[str, Any] | None = read_manifest(workspace.corpus_dir(name))
     if there is not None and {key: there.get(key) for key in origin} == origin:
         return there, False
-    made = _make(posts, settings, progress)
+    made = _make(posts, settings, stated, progress)
     counts = _counts(made.kept, len(posts))
     manifest: dict[str, Any] = {
         "kind": "corpus",
@@ -119,6 +124,10 @@ def _prepared(
         "dropped": made.dropped_counts(),
         "splits": {split: sum(post.split == split for post in made.kept) for split in SPLITS},
         "accounts": _account_counts(made.kept),
+        "rights": {
+            "kept": dict(sorted(Counter(post.rights for post in made.kept).items())),
+            "left_out": {name: rights[name] for name in sorted(rights) if not permitted(name, stated)},
+        },
         "verdict": _verdict(counts),
     }
     with progress.task("Writing the corpus", len(made.kept), "posts") as task:
@@ -138,9 +147,9 @@ class _Made:
         return {reason: counts[reason] for reason in REASONS if counts[reason]}
 
 
-def _make(posts: Sequence[Post], settings: PrepareSettings, progress: Progress) -> _Made:
-    dropped: dict[str, str] = {}
-    kept, texts = _cleaned(posts, settings, dropped, progress)
+def _make(posts: Sequence[Post], settings: PrepareSettings, stated: Mapping[str, str], progress: Progress) -> _Made:
+    dropped = {post.uri: "no_right" for post in posts if not permitted(post.rights, stated)}
+    kept, texts = _cleaned([post for post in posts if post.uri not in dropped], settings, dropped, progress)
     with progress.task("Finding duplicates", len(texts), "posts") as task:
         found = find_duplicates(texts, settings.near_threshold, task.advance)
     _drop(kept, dict(enumerate(found.reasons)), dropped)

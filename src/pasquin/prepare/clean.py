@@ -11,6 +11,7 @@ from pasquin.records import Post
 from pasquin.texts import normalise, remove_links
 
 REASONS: Final = {
+    "no_right": "may not be used as things stand (see `pasquin rights`)",
     "repost": "reposts",
     "reply": "replies",
     "leading_at": "begin with @",

@@ -69,6 +69,12 @@ def account_posts(workspace: Workspace, name: str, account: str) -> list[str]:
     return [uri for (uri,) in rows]
 
 
+def corpus_splits(workspace: Workspace, name: str, uris: Sequence[str]) -> dict[str, str]:
+    """The split of each of `uris` that stands in a corpus. Raises CorpusError."""
+    select = "uri, split FROM corpus WHERE uri IN (SELECT unnest(?::VARCHAR[]))"
+    return dict(_rows(workspace, name, POSTS, select, [list(uris)]))
+
+
 def read_dropped(workspace: Workspace, name: str) -> dict[str, str]:
     """Which posts were left out of a corpus, and why. Raises CorpusError."""
     if not (workspace.corpus_dir(name) / DROPPED).exists():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -45,6 +46,7 @@ TRIES: Final = 5
 MAX_BYTES: Final = 32 * 2**20
 """The largest answer read into memory, unless a caller allows more."""
 _REDIRECTS: Final = 5
+_ANSWERS: Final = "answers"
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530})
 _TIMEOUT: Final = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 60.0}
 _LONGEST_BACKOFF: Final = 60.0
@@ -131,7 +133,7 @@ class Transport:
         self._guard = Guard(settings.allow_private_hosts)
         self._routes = Routes(settings.proxies, self._guard)
         self._budgets = Budgets(settings.max_wait_seconds, folder / "holds" if folder else None)
-        self._cache = Cache(folder / "answers") if folder else None
+        self._cache = Cache(folder / _ANSWERS) if folder else None
         self._backoff = backoff
         self._tries = tries
 
@@ -292,6 +294,9 @@ class Transport:
             began = time.monotonic()
             try:
                 answer = route.transport.handle_request(self._request(call, route, port))
+                if route.is_proxy and answer.status_code == 407:
+                    answer.close()
+                    raise httpx.ProxyError("the proxy wants another password")
             except (httpx.TransportError, OSError) as exc:
                 if route.is_proxy:
                     route.failed()
@@ -369,6 +374,11 @@ class _Reach:
         return tuple(SecretStr(one) for one in self.passwords)
 
 
+def forget_answers() -> None:
+    """Remove every answer that is kept: they hold people's words. Services are asked for them anew."""
+    shutil.rmtree(_folder() / _ANSWERS, ignore_errors=True)
+
+
 def _reach(settings: _Settings) -> _Reach:
     proxies = tuple(secret.get_secret_value() for secret in settings.proxies)
     return _Reach(proxies, settings.allow_private_hosts, settings.max_wait_seconds)
@@ -379,7 +389,11 @@ _making = threading.Lock()
 
 @functools.cache
 def _shared(reach: _Reach) -> Transport:
-    return Transport(reach, folder=Path(platformdirs.user_cache_dir("pasquin")) / "http")
+    return Transport(reach, folder=_folder())
+
+
+def _folder() -> Path:
+    return Path(platformdirs.user_cache_dir("pasquin")) / "http"
 
 
 def shown(url: str | httpx.URL) -> str:

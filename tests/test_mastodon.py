@@ -428,6 +428,10 @@ def test_rules_are_shown_once_and_their_acceptance_counts() -> None:
         reading = source(asked, accepted_rules=(accepted,))
         assert len(uris(list(reading.posts(f"@bo@{HOST}", None)))) == 3
         assert reading.rules() == [rules]
+    reading = source(asked)
+    for words in ("Be kind", "The rules of village.example have to be accepted first"):  # of many accounts, once
+        with pytest.raises(RulesNotAccepted, match=words):
+            list(reading.posts(f"@bo@{HOST}", None))
     asked.rules.append("No training of models.")
     with pytest.raises(RulesNotAccepted):
         read(asked, accepted_rules=(f"{HOST}#{rules.digest}",))

@@ -77,6 +77,9 @@ class Mock:
                 time.sleep(0.1)
         raise TimeoutError("the mock did not start")
 
+    def close(self) -> None:
+        self.kill()
+
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
@@ -197,6 +200,13 @@ def disturb(tmp_path: Path, seed: int, statuses: int, kills: int) -> Counter[str
     chance = random.Random(seed)
     texts = [f"post number {number}" for number in range(statuses)]
     mock = Mock(tmp_path, list(texts))
+    with closing(mock):
+        return _disturb(tmp_path, mock, texts, chance, seed, kills)
+
+
+def _disturb(
+    tmp_path: Path, mock: Mock, texts: list[str], chance: random.Random, seed: int, kills: int
+) -> Counter[str]:
     mock.start()
     mock.say(["for followers only"], "private")
     mock.say(["between us"], "direct")
@@ -225,5 +235,4 @@ def disturb(tmp_path: Path, seed: int, statuses: int, kills: int) -> Counter[str
     result = finish(undisturbed, mock.port)
     assert result["new"] == len(texts)
     assert rows(undisturbed)[1] == posts
-    mock.kill()
     return wire.faults

@@ -45,14 +45,17 @@ class InstanceRules:
 class RulesNotAccepted(UsageError):  # noqa: N818 - it is no failure
     """A server has rules that nobody has accepted yet; `rules` are what to show and record."""
 
-    def __init__(self, rules: InstanceRules) -> None:
-        """The message lists the rules, those that may be about us with an arrow."""
+    def __init__(self, rules: InstanceRules, is_known: bool = False) -> None:
+        """The message lists the rules, those that may be about us with an arrow, unless they were shown already."""
+        self.rules = rules
+        if is_known:
+            super().__init__(f"The rules of {rules.host} have to be accepted first: `--accept-rules {rules.host}`.")
+            return
         shown = "\n".join(f"  {'→' if _MATTERS.search(rule) else ' '} {rule}" for rule in rules.rules)
         super().__init__(
             f"{rules.host} has rules for those who use it:\n{shown}\n"
             f"If you can keep them, say so with `--accept-rules {rules.host}`; it is recorded."
         )
-        self.rules = rules
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ class Profiles:
         self._transport = transport
         self._accepted = {entry.lower() for entry in accepted}
         self._rules: dict[str, InstanceRules] = {}
+        self._shown: set[str] = set()
         self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
 
     def find(self, wanted: Wanted) -> tuple[Owner, Mapping[str, Any]]:
         """The account and its profile as its server describes it.
@@ -128,17 +133,19 @@ class Profiles:
     def check_rules(self, base: str) -> InstanceRules:
         """The server's rules. Raises RulesNotAccepted when it has any that nobody has accepted."""
         with self._lock:
-            if base not in self._rules:
-                self._rules[base] = self._read_rules(base)
-            rules = self._rules[base]
-        if rules.rules and not {rules.host, f"{rules.host}#{rules.digest}"} & self._accepted:
-            raise RulesNotAccepted(rules)
+            asking = self._locks.setdefault(base, threading.Lock())
+        with asking:  # one question a server, and no server waits for another
+            rules = self._rules.get(base) or self._read_rules(base)
+            self._rules[base] = rules
+            is_known = base in self._shown
+            if rules.rules and not {rules.host, f"{rules.host}#{rules.digest}"} & self._accepted:
+                self._shown.add(base)
+                raise RulesNotAccepted(rules, is_known)
         return rules
 
     def accepted_rules(self) -> list[InstanceRules]:
         """The rules of all servers that were asked."""
-        with self._lock:
-            return [rules for rules in self._rules.values() if rules.rules]
+        return [rules for rules in tuple(self._rules.values()) if rules.rules]
 
     def _read_rules(self, base: str) -> InstanceRules:
         host = urlsplit(base).netloc

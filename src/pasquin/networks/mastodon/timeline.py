@@ -199,7 +199,7 @@ class MastodonSource:
             raise
         complete = None
         if left is None and uris and self._reached(owner, before.oldest, uris):
-            complete = Complete("mastodon", owner.actor, "", frozenset(uris))
+            complete = Complete("mastodon", owner.actor, "", tuple(sorted(uris)))
         yield batch.page(replace(cursor, checked=began), complete)
 
     def _walk(self, owner: Owner, below: str | None, down_to: str | None) -> Iterator[tuple[list[Any], str | None]]:

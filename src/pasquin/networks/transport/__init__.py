@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, TypeVar
 
-import httpcore
 import httpx
 import orjson
 import platformdirs
@@ -293,7 +292,8 @@ class Transport:
             route = self._routes.pick(call.url.host, port, failed)
             began = time.monotonic()
             try:
-                answer = route.transport.handle_request(self._request(call, route, port))
+                way = route.encrypted if call.url.scheme == "https" else route.plain
+                answer = way.handle_request(_request(call))
                 if route.is_proxy and answer.status_code == 407:
                     answer.close()
                     raise httpx.ProxyError("the proxy wants another password")
@@ -311,18 +311,6 @@ class Transport:
             yield answer
         finally:
             answer.close()
-
-    def _request(self, call: _Call, route: Route, port: int) -> httpx.Request:
-        """The request for one way: a proxy is given the checked address, so the name cannot lead it elsewhere."""
-        url = call.url
-        extensions: dict[str, Any] = {"timeout": _TIMEOUT}
-        headers = {"Host": call.url.netloc.decode("ascii"), **call.headers}
-        if route.is_proxy and url.scheme == "https" and not self._guard.is_allowed(url.host, port):
-            with _resolving(url.host):
-                address = self._guard.addresses(url.host, port)[0]
-            extensions["sni_hostname"] = url.raw_host.decode("ascii")
-            url = url.copy_with(host=address)
-        return httpx.Request(call.method, url, headers=headers, content=call.body, extensions=extensions)
 
     def _redirected(self, call: _Call, answer: httpx.Response, hops: int) -> _Call:
         """The call after a redirect: checked anew, without secrets when it leads to another host."""
@@ -418,6 +406,12 @@ def _full(url: str, params: Mapping[str, str | int] | None) -> str:
         raise NetworkError("A web address cannot be understood. Check it.") from exc
 
 
+def _request(call: _Call) -> httpx.Request:
+    return httpx.Request(
+        call.method, call.url, headers=call.headers, content=call.body, extensions={"timeout": _TIMEOUT}
+    )
+
+
 def _has_secret(headers: Mapping[str, str] | None) -> bool:
     return any(name.lower() in _SECRET_HEADERS for name in headers or {})
 
@@ -457,12 +451,3 @@ def _why(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
     return "the connection broke"
-
-
-@contextmanager
-def _resolving(host: str) -> Iterator[None]:
-    """Translate what resolving raises outside a connection."""
-    try:
-        yield
-    except httpcore.ConnectError as exc:
-        raise NetworkError(f"The name {host} does not resolve on this machine. Check it, and the connection.") from exc

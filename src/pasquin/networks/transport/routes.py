@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from pasquin.errors import NetworkError, UsageError
 from pasquin.networks.transport.guard import CheckedBackend, Guard
+from pasquin.networks.transport.tunnel import TunnelBackend
 
 _REST: Final = 60.0
 """Seconds for which a way that failed is not taken; doubles with each failure, up to 64 times."""
@@ -29,10 +30,10 @@ _CONNECTIONS: Final = 64
 
 @dataclass
 class Route:
-    """One way; `shown` names it without its password."""
+    """One way: for encrypted connections, and for plain ones (to one's own hosts)."""
 
-    transport: httpx.HTTPTransport
-    shown: str
+    encrypted: httpx.HTTPTransport
+    plain: httpx.HTTPTransport
     is_proxy: bool = True
     failures: int = 0
     rests_until: float = 0.0
@@ -55,9 +56,10 @@ class Routes:
     def __init__(self, proxies: Sequence[SecretStr], guard: Guard) -> None:
         """Raises UsageError when a proxy makes no sense."""
         self._guard = guard
-        self._direct = Route(_direct(guard), "", is_proxy=False)
-        self._proxies = [_proxy(url, position) for position, url in enumerate(_listed(proxies), 1)]
-        self._surrounding = [] if self._proxies else [_proxy(url, 1) for url in _from_environment()]
+        direct = _Connecting(CheckedBackend(guard))
+        self._direct = Route(direct, direct, is_proxy=False)
+        self._proxies = [_proxy(url, position, guard) for position, url in enumerate(_listed(proxies), 1)]
+        self._surrounding = [] if self._proxies else [_proxy(url, 1, guard) for url in _from_environment()]
         self._lock = threading.Lock()
 
     def pick(self, host: str, port: int, avoid: Iterable[Route]) -> Route:
@@ -80,39 +82,36 @@ class Routes:
     def close(self) -> None:
         """Close all connections."""
         for route in (self._direct, *self._proxies, *self._surrounding):
-            route.transport.close()
+            route.encrypted.close()
+            route.plain.close()
 
 
-class _Checked(httpx.HTTPTransport):
-    """httpx's transport over the guard's own way of connecting."""
+class _Connecting(httpx.HTTPTransport):
+    """httpx's transport over our own ways of connecting."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, backend: httpcore.NetworkBackend) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=_CONNECTIONS,
             max_keepalive_connections=_CONNECTIONS,
             keepalive_expiry=15.0,
-            network_backend=CheckedBackend(guard),
+            network_backend=backend,
         )
 
 
-def _direct(guard: Guard) -> httpx.HTTPTransport:
-    return _Checked(guard)
-
-
-def _proxy(written: str, position: int) -> Route:
+def _proxy(written: str, position: int, guard: Guard) -> Route:
     """A proxy as written; its password is never part of an error."""
     try:
         url = httpx.URL(written if "://" in written else f"http://{written}")
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError
         limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=15)
-        transport = httpx.HTTPTransport(proxy=httpx.Proxy(url), limits=limits, trust_env=False)
+        plain = httpx.HTTPTransport(proxy=httpx.Proxy(url), limits=limits)
     except (httpx.InvalidURL, ValueError, TypeError, UnicodeError):
         raise UsageError(
             f"Proxy {position} is no address of a proxy: write http://user:password@host:port."
         ) from None  # the cause would show the password
-    return Route(transport, f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}")
+    return Route(_Connecting(TunnelBackend(guard, url)), plain)
 
 
 def _listed(proxies: Sequence[SecretStr]) -> list[str]:

@@ -25,6 +25,9 @@ from socket import socket
 import httpx
 import pytest
 
+from pasquin.collect import collect
+from pasquin.config import CollectSettings
+from pasquin.networks.mastodon import timeline
 from pasquin.workspace import Workspace
 from pasquin.workspace.shards import posts_query
 
@@ -236,3 +239,32 @@ def _disturb(
     assert result["new"] == len(texts)
     assert rows(undisturbed)[1] == posts
     return wire.faults
+
+
+def test_deletions_and_edits_reach_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def texts() -> set[str]:
+        return rows(folder)[1]
+
+    folder = new_workspace(tmp_path / "bot")
+    mock = Mock(tmp_path, [f"post number {number}" for number in range(90)])
+    with closing(mock):
+        mock.start()
+        host = f"127.0.0.1:{mock.port}"
+        chosen = CollectSettings(allow_private_hosts=(host,), accepted_rules=(host,))
+        client = httpx.Client(base_url=f"http://{host}", headers={"Authorization": "Bearer of_alice"})
+
+        def run() -> dict[str, object]:
+            return collect(Workspace.open(folder), [f"mastodon:http://{host}/@alice"], settings=chosen)
+
+        assert run()["new"] == 90
+        id = client.get("/api/v1/accounts/lookup", params={"acct": "alice"}).json()["id"]
+        deleted, edited, *_ = client.get(f"/api/v1/accounts/{id}/statuses").json()
+        client.delete(f"/api/v1/statuses/{deleted['id']}").raise_for_status()
+        client.put(f"/api/v1/statuses/{edited['id']}", json={"status": "said better"}).raise_for_status()
+        mock.say(["a new one"])
+        assert run()["new"] == 1
+        assert len(texts()) == 91
+        monkeypatch.setattr(timeline, "RECHECK_SECONDS", 0)  # a day later
+        run()
+        assert len(texts()) == 90
+        assert {"said better", "a new one"} < texts()

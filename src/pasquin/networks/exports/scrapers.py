@@ -48,7 +48,7 @@ def read_gallery_dl(file: InputFile, settings: CollectSettings) -> Iterator[Read
 
 
 def _read(file: InputFile, settings: CollectSettings, parse: _Parse) -> Iterator[Reading]:
-    seen: set[str] = set()
+    last = ""
     for found in documents(file, settings):
         if isinstance(found, Quarantined):
             yield found
@@ -61,10 +61,10 @@ def _read(file: InputFile, settings: CollectSettings, parse: _Parse) -> Iterator
             yield OTHERS if post == OTHERS else file.quarantine(number, post, str(value))
         elif not is_wanted(settings, post.account, post.handle):
             yield OTHERS
-        elif post.uri in seen:
-            yield "twice in the file"
+        elif post.uri == last:
+            yield "another picture of a post"
         else:
-            seen.add(post.uri)
+            last = post.uri
             yield post
 
 

@@ -7,6 +7,7 @@ cards, videos, quotes and embeds of kinds yet unknown carry other things than th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,6 +20,7 @@ SIGNED_IN_ONLY: Final = "its author asks not to show it to people who are not si
 NO_TEXT: Final = "without text"
 OTHER_KIND: Final = "of another kind"
 _TID_LETTERS: Final = "234567abcdefghijklmnopqrstuvwxyz"
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,6}")
 _LONGEST_LINK: Final = 2_000
 
 
@@ -84,7 +86,7 @@ def _created_at(value: object, key: str) -> datetime | None:
 
 def _language(langs: object) -> str | None:
     """The first of a post's languages; people rarely give several, and they are not ranked."""
-    return next((name for one in _list(langs) if (name := to_name(one)) and len(name) <= 35), None)
+    return next((one for one in _list(langs) if isinstance(one, str) and _LANGUAGE.fullmatch(one)), None)
 
 
 def _reply_to(reply: object) -> str | None:

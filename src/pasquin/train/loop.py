@@ -125,9 +125,9 @@ class Run:
         state, began = self.state, time.monotonic() - self.state.seconds
         saved, pause = time.monotonic(), _CHECKPOINT_SECONDS
         first_share, first_tokens = self.share(), state.tokens
-        with _stop_signals(self.progress) as stopping, self.progress.task("Training", None, "tokens") as task:
+        with _stop_signals() as stopping, self.progress.task("Training", None, "tokens") as task:
             while self.share() < 1 and state.stale < self.settings.patience:
-                tokens = self._step()
+                tokens = self.step()
                 state.seconds = time.monotonic() - began
                 share = self.share()
                 if share > first_share:
@@ -137,6 +137,7 @@ class Run:
                     self._evaluate(task)
                     state.seconds = time.monotonic() - began
                 if stopping():
+                    self.progress.say("Stopping: saving a checkpoint.")
                     save()
                     return False
                 if time.monotonic() - saved > pause:
@@ -168,7 +169,7 @@ class Run:
             )
         return self._epoch[1]
 
-    def _step(self) -> int:
+    def step(self) -> int:
         """One optimizer step; returns the tokens it read, padding not counted."""
         state, batch = self.state, self._batches()[self.state.position]
         learned = sum(len(example.ids) - example.prompt for example in batch)
@@ -256,7 +257,7 @@ class Run:
 
 
 @contextmanager
-def _stop_signals(progress: Progress) -> Iterator[Callable[[], bool]]:
+def _stop_signals() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C or termination signal inside the block into a question the loop can ask.
 
     A step is never torn in two that way. The second one interrupts at once. Other threads than the main one get no

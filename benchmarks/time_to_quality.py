@@ -1,0 +1,97 @@
+"""How long until a model is as good as the recipe of 2020 made it: seconds of training to the same bits per byte.
+
+    python benchmarks/time_to_quality.py [--quick]
+
+The recipe of 2020 (what the tools of the time did with GPT-2): all posts between boundary tokens in one stream, windows
+of 64 tokens sliding by one, batches of 32 windows in random order, AdamW at 5e-5, float32. It trains for a fixed time;
+the figure it reaches on held-out posts is the target. Pasquin then trains with its defaults until it is there. Same
+starter model, same posts, same held-out posts, same boundary tokens, no account in front. Evaluations are not counted
+on either side; loading is neither. Ours evaluates every few steps, so its seconds err on the long side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import time
+
+from pasquin.records import CorpusPost
+from train import open_run, read_posts
+
+HELD_OUT = 300
+
+
+def recipe_2020(run: object, posts: list[CorpusPost], seconds: float) -> float:
+    """Train the run's model the old way for `seconds`; seconds it took."""
+    import torch
+
+    learner = run.learner  # type: ignore[attr-defined]
+    stream: list[int] = []
+    for post in posts:
+        stream += learner.post_format.example_ids(learner.tokenizer, post.text)[0]
+    tokens = torch.tensor(stream)
+    draw = random.Random(0)
+    optimizer = torch.optim.AdamW(learner.model.parameters(), lr=5e-5)
+    learner.model.set_attn_implementation("sdpa")
+    learner.model.train()
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        starts = [draw.randrange(len(stream) - 64) for _ in range(32)]
+        windows = torch.stack([tokens[start : start + 64] for start in starts])
+        learner.model(input_ids=windows, labels=windows).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return time.perf_counter() - began
+
+
+def ours(run: object, target: float, every: int, most: float) -> tuple[float, float]:
+    """Train until the target is reached (or for `most` seconds); seconds without evaluations, and the figure."""
+    spent, bits = 0.0, float("inf")
+    while bits > target and spent < most:
+        began = time.perf_counter()
+        for _ in range(every):
+            run.step()  # type: ignore[attr-defined]
+        spent += time.perf_counter() - began
+        run.state.seconds = spent  # type: ignore[attr-defined]
+        bits = run.validation.bits_per_byte(run.loss)  # type: ignore[attr-defined]
+    return spent, bits
+
+
+def main() -> None:
+    """Run both, print a table and the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the old recipe trains 100 s instead of 320")
+    quick = parser.parse_args().quick
+    seconds = 100.0 if quick else 320.0
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from pasquin.train.loop import RunState
+    from pasquin.train.memory import kept_memory
+
+    posts = read_posts()
+    held_out, posts = posts[: HELD_OUT // (3 if quick else 1)], posts[HELD_OUT:]
+    with kept_memory():
+        run = open_run(posts, held_out, ())
+        before = run.validation.bits_per_byte(run.loss)
+        took = recipe_2020(run, posts, seconds)
+        run.learner.model.eval()
+        target = run.validation.bits_per_byte(run.loss)
+        del run
+        run = open_run(posts, held_out, (), minutes=7)
+        run.state = RunState(before=before, best_bits=before)
+        spent, reached = ours(run, target, every=3, most=4 * seconds)
+    print(f"{'':16} {'seconds':>8} {'bits/byte':>10}   (before: {before:.3f})")
+    print(f"{'recipe of 2020':16} {took:8.0f} {target:10.3f}")
+    print(f"{'pasquin':16} {spent:8.0f} {reached:10.3f}")
+    result = {
+        "target_bits_per_byte": round(target, 4),
+        "recipe_2020_seconds": round(took, 1),
+        "ours_seconds": round(spent, 1) if reached <= target else None,
+        "ratio": round(took / spent, 2) if reached <= target else None,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -36,7 +36,7 @@ def read(make: Make, path: Path | str, **options: object) -> Page:
         None,
         skipped,
         tuple(piece for page in pages for piece in page.quarantined),
-        pages[-1].share,
+        pages[-1].share if pages else None,
     )
 
 

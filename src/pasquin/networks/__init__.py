@@ -7,7 +7,7 @@ Built-in and third-party networks register alike, by the entry point group `pasq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Protocol
@@ -53,7 +53,7 @@ class Page:
     and is replaced.
     """
 
-    posts: tuple[Post, ...]
+    posts: Sequence[Post]
     cursor: str | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 _NEXT_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"(?>[^"\\]+|\\.)*+"[^"\[\]{}]*+)*+([\[\]{}])', re.DOTALL)
 _NO_BRACKET: Final = re.compile(rb'[^"\[\]{}]*+(?:"(?>[^"\\]+|\\.)*+"[^"\[\]{}]*+)*+', re.DOTALL)
@@ -117,3 +119,39 @@ def _without_content(data: bytes, position: int) -> bytes:
         return b""
     escapes = len(rest) - len(rest.rstrip(b"\\"))
     return b'"\\' if escapes % 2 else b'"'
+
+
+_TOKEN: Final = re.compile(
+    rb"""
+    (?P<string>"(?:[^"\\]++|\\.)*+")
+    | (?P<open>[\[{])
+    | ,?\s*+(?P<close>[\]}])
+    | (?P<no_number>-?(?:nan|inf(?:inity)?)\b | -?\d++(?:\.\d++)?[eE]\+?\d{3,}+ | -?\d{300,}+(?:\.\d*+)?)
+    | \s++
+    | .
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_DEEPEST: Final = 100
+
+
+def lenient_json(line: bytes) -> Any:
+    """The value in a line that is JSON but for `NaN`, infinities, trailing commas or absurd depth; None when it is not.
+
+    pandas writes such lines. What is no number becomes null, and so does what lies deeper than anybody looks.
+    """
+    out: list[bytes] = []
+    depth = 0
+    for token in _TOKEN.finditer(line):
+        if token["open"]:
+            depth += 1
+            if depth == _DEEPEST:
+                out.append(b"null")
+        if depth < _DEEPEST:
+            out.append(b"null" if token["no_number"] else token["close"] or token[0])
+        if token["close"]:
+            depth -= 1
+    try:
+        return orjson.loads(b"".join(out))
+    except orjson.JSONDecodeError:
+        return None

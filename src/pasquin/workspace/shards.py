@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,7 @@ from pasquin.errors import Interrupted, ResourceError, WorkspaceError, disk_erro
 from pasquin.records import Post, Rights
 from pasquin.workspace import Workspace, check_name
 from pasquin.workspace.files import replacing, sync, write_atomically
+from pasquin.workspace.post_table import PostTable, open_memory
 from pasquin.workspace.tombstones import read_tombstones, tombstones_path
 
 if TYPE_CHECKING:
@@ -141,6 +142,9 @@ class ShardWriter:
         self._database = database
         self._lock = threading.Lock()
         self._closed = False
+        self._folders: set[Path] = set()
+        """Those whose posts' keys (a hash of the uri that nobody can aim at another's) are in the table `known`."""
+        self._start_anew()
 
     def append(
         self,
@@ -160,25 +164,56 @@ class ShardWriter:
         be read.
         """
         with self._writing():
-            stones = read_tombstones(self._workspace)
-            wanted = [post for post in posts if not stones.covers(post)] if stones else posts
-            accounts = frozenset((post.network, post.account) for post in wanted)
-            shards = list(self._shards_of(accounts))
-            updating = bool(shards) and (rights is not None or current or _has_own(wanted))
-            incoming = self._workspace.posts / ".incoming.tmp"
+            page, refused = self._receive(posts, rights, unknown)
+            forgotten = 0
+            if read_tombstones(self._workspace):
+                gone = self._execute(f"DELETE FROM {page} AS post WHERE {forgotten_condition(self._workspace)}")
+                forgotten = int(gone[0][0])
+            accounts = frozenset(self._execute(f"SELECT DISTINCT network, account FROM {page}"))
+            updating = rights is not None or current or self._has_own(page)
+            shards = list(self._shards_of(accounts)) if updating else []
+            updated = self._update(page, shards, rights, current) if shards else 0
+            self._keep_new(page, accounts)
+            counts = self._execute(f"SELECT network, account, count(*) FROM {page} GROUP BY ALL ORDER BY ALL")
             try:
-                refused = _write_page(wanted, incoming)
-                said = _read_incoming(rights, unknown)
-                self._load(incoming, said, shards)
-                updated = self._update(incoming, said, shards, rights, current) if updating else 0
+                for folder, query in self._plan(page, counts):
+                    self._write_shard(folder, query, source)
+                self._execute(f"INSERT INTO known SELECT md5_number(uri) FROM {page}")
+            except BaseException:
+                self._start_anew()
+                raise
+        return Appended(accounts, sum(count for *_, count in counts), updated, forgotten, refused)
+
+    def _receive(
+        self, posts: Sequence[Post], rights: Rights | None, unknown: Rights
+    ) -> tuple[str, tuple[tuple[Post, str], ...]]:
+        """The table of the posts in their order, with what is known of their rights; and those that are refused."""
+        page, refused = "incoming", tuple[tuple[Post, str], ...]()
+        if isinstance(posts, PostTable):
+            page = posts.name
+        else:
+            path = self._workspace.posts / ".incoming.tmp"
+            try:
+                refused = _write_page(posts, path)
+                self._execute(f"CREATE OR REPLACE TEMP TABLE incoming AS FROM {_read_json(path)}")
             finally:
-                incoming.unlink(missing_ok=True)
-            rows = self._database.execute("SELECT network, account, count(*) FROM page GROUP BY ALL ORDER BY ALL")
-            counts: list[tuple[str, str, int]] = rows.fetchall()
-            for folder, where in self._plan(counts):
-                self._write_shard(folder, where, source)
-        new = sum(count for *_, count in counts)
-        return Appended(accounts, new, updated, len(posts) - len(wanted), refused)
+                path.unlink(missing_ok=True)
+        if rights:  # X's API's are not ours to state
+            self._execute(f"UPDATE {page} SET rights = {_text(rights)} WHERE rights <> 'x-api'")
+        elif unknown != "unknown":
+            self._execute(f"UPDATE {page} SET rights = {_text(unknown)} WHERE rights = 'unknown'")
+        return page, refused
+
+    def _execute(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._database.execute(sql).fetchall()
+
+    def _start_anew(self) -> None:
+        """Know nothing of what is stored; it is looked up when it matters."""
+        self._execute("CREATE OR REPLACE TEMP TABLE known (key UHUGEINT)")
+        self._folders.clear()
+
+    def _has_own(self, page: str) -> bool:
+        return bool(self._execute(f"SELECT 1 FROM {page} WHERE rights = 'own-archive' LIMIT 1"))
 
     def stored(self, network: str, account: str, prefix: str = "") -> list[str]:
         """URIs of the posts of an account that are there and begin with `prefix`, sorted."""
@@ -224,21 +259,22 @@ class ShardWriter:
         for folder in sorted(folders):
             yield from (glob_literal(path) for path in sorted(folder.glob("*.parquet")))
 
-    def _load(self, incoming: Path, said: str, shards: list[str]) -> None:
-        """Make the table `page` of the posts in `incoming` (read with the SQL `said`) that no shard has."""
-        known = "WHERE uri NOT IN (SELECT uri FROM read_parquet($shards))" if shards else ""
-        self._database.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE page AS
-            SELECT * FROM (
-                SELECT *, row_number() OVER () AS position FROM {said}
-            ) {known}
-            QUALIFY row_number() OVER (PARTITION BY uri ORDER BY position) = 1
-            """,
-            {"incoming": glob_literal(incoming)} | ({"shards": shards} if shards else {}),
-        )
+    def _keep_new(self, page: str, accounts: Iterable[tuple[str, str]]) -> None:
+        """Leave in the table `page` the first post of each uri that no shard has."""
+        folders = {self._workspace.posts / network / folder_name(account) for network, account in accounts}
+        folders |= {folder.parent / SHARED for folder in folders}
+        new = sorted(folders - self._folders)
+        shards = [glob_literal(path) for folder in new for path in sorted(folder.glob("*.parquet"))]
+        if shards:
+            self._database.execute("INSERT INTO known SELECT md5_number(uri) FROM read_parquet(?)", [shards])
+        self._folders |= folders
+        if self._execute(f"SELECT count(*) > count(DISTINCT uri) FROM {page}")[0][0]:
+            self._execute(f"DELETE FROM {page} WHERE rowid NOT IN (SELECT min(rowid) FROM {page} GROUP BY uri)")
+        # `known` may be large: it is looked through for the few keys of this page, never the other way round.
+        there = f"SELECT key FROM known WHERE key IN (SELECT md5_number(uri) FROM {page})"
+        self._execute(f"DELETE FROM {page} WHERE md5_number(uri) IN ({there})")
 
-    def _update(self, incoming: Path, said: str, shards: list[str], rights: Rights | None, current: bool) -> int:
+    def _update(self, page: str, shards: list[str], rights: Rights | None, current: bool) -> int:
         """Bring posts that are there up to those in `incoming`, shard by shard in place; how many."""
         own = "new.rights = 'own-archive'"
         if rights is None:
@@ -253,13 +289,13 @@ class ShardWriter:
             SELECT * FROM (
                 SELECT new.* REPLACE ({rights_now} AS rights),
                     {whole} AS whole, old.rights AS old_rights, old.filename AS shard
-                FROM {said} AS new
+                FROM {page} AS new
                 JOIN read_parquet($shards, filename = true) AS old ON old.uri = new.uri
             )
             WHERE whole OR rights <> old_rights
             QUALIFY row_number() OVER (PARTITION BY uri, shard) = 1
             """,
-            {"incoming": glob_literal(incoming), "shards": shards},
+            {"shards": shards},
         )
         names = self._database.execute("SELECT DISTINCT shard FROM changed ORDER BY shard").fetchall()
         values = ", ".join(
@@ -276,23 +312,24 @@ class ShardWriter:
             )
         return int(self._database.execute("SELECT count(*) FROM changed").fetchall()[0][0])
 
-    def _plan(self, counts: list[tuple[str, str, int]]) -> Iterator[tuple[Path, str]]:
-        """Folders to write a shard into, each with the SQL condition of its posts."""
+    def _plan(self, page: str, counts: list[tuple[str, str, int]]) -> Iterator[tuple[Path, str]]:
+        """Folders to write a shard into, each with the SQL of its posts, in order."""
+        select = f"SELECT {', '.join(COLUMNS)} FROM {page} WHERE"
         small = {(network, account) for network, account, count in counts if count < _SMALL}
         if len(small) < _MANY:
             small = set()
         for network, account, _ in counts:
             if (network, account) not in small:
                 folder = self._workspace.posts / network / folder_name(account)
-                yield folder, f"network = {_text(network)} AND account = {_text(account)}"
+                yield folder, f"{select} network = {_text(network)} AND account = {_text(account)}"
         for network in sorted({network for network, _ in small}):
             names = ", ".join(_text(account) for other, account in sorted(small) if other == network)
-            yield self._workspace.posts / network / SHARED, f"network = {_text(network)} AND account IN ({names})"
+            query = f"{select} network = {_text(network)} AND account IN ({names}) ORDER BY rowid"  # IN may be a join
+            yield self._workspace.posts / network / SHARED, query
 
-    def _write_shard(self, folder: Path, where: str, source: str) -> None:
+    def _write_shard(self, folder: Path, query: str, source: str) -> None:
         numbers = [int(path.stem) for path in folder.glob("*.parquet") if path.stem.isdecimal()]
         with replacing(folder / f"{max(numbers, default=0) + 1:06d}.parquet") as temporary:
-            query = f"SELECT {', '.join(COLUMNS)} FROM page WHERE {where} ORDER BY position"
             _copy(self._database, query, temporary, {"source": source})
 
 
@@ -343,7 +380,7 @@ def remove_forgotten(workspace: Workspace) -> int:
 def _copy(database: DuckDBPyConnection, query: str, path: Path, metadata: dict[str, str]) -> int:
     pairs = ", ".join(f"{name}: {_text(value)}" for name, value in metadata.items())
     rows = database.execute(
-        f"COPY ({query}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
+        f"COPY ({query}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, USE_TMP_FILE false, "
         f"KV_METADATA {{{pairs}}})"
     ).fetchall()
     return int(rows[0][0])
@@ -362,7 +399,9 @@ def open_shards(workspace: Workspace) -> Iterator[ShardWriter]:
         for pattern in (".*.tmp", "*/*/.*.tmp", "lists/.*.tmp"):
             for leftover in workspace.posts.glob(pattern):
                 leftover.unlink(missing_ok=True)
-    with duckdb.connect(config={"temp_directory": str(workspace.posts / ".spill")}) as database:
+    with open_memory() as database:
+        with suppress(duckdb.Error):  # another workspace of this process may have needed one before
+            database.execute(f"SET temp_directory = {_text(workspace.posts / '.spill')}")
         writer = ShardWriter(workspace, database)
         try:
             yield writer
@@ -382,27 +421,15 @@ def _write_page(posts: Iterable[Post], path: Path) -> tuple[tuple[Post, str], ..
     return tuple(refused)
 
 
-def _has_own(posts: Iterable[Post]) -> bool:
-    return any(post.rights == "own-archive" for post in posts)
-
-
 def _text(value: object) -> str:
     """A value as an SQL text."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def _read_incoming(rights: Rights | None, unknown: Rights) -> str:
-    """SQL (a SELECT) that reads the posts of a page, with what is known of their rights; X's API's are not ours."""
+def _read_json(path: Path) -> str:
+    """SQL that reads the posts of a page."""
     columns = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in COLUMNS.items())
-    cases = (
-        f"WHEN 'x-api' THEN 'x-api' ELSE {_text(rights)}"
-        if rights
-        else f"WHEN 'unknown' THEN {_text(unknown)} ELSE rights"
-    )
-    return (
-        f"(SELECT * REPLACE (CASE rights {cases} END AS rights) "
-        f"FROM read_json($incoming, format = 'newline_delimited', columns = {{{columns}}}))"
-    )
+    return f"read_json({_text(glob_literal(path))}, format = 'newline_delimited', columns = {{{columns}}})"
 
 
 @contextmanager

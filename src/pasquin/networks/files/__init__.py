@@ -6,19 +6,25 @@ One `FileSource` serves all formats; a format is where to look (`find`) and a `R
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page, Quarantined
+from pasquin.networks.files.bulk import BulkFormat, blocks, read_block
 from pasquin.networks.files.reading import InputFile, Reader, Reading, find_files
 from pasquin.networks.files.tables import read_csv, read_jsonl, read_parquet
 from pasquin.networks.files.texts import find_fortunes, read_fortune, read_text
-from pasquin.networks.files.twint import read_twint
+from pasquin.networks.files.twint import TWINT, read_twint
 from pasquin.records import Post
+from pasquin.workspace.post_table import open_memory
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 PAGE_BYTES: Final = 32 * 2**20
 """Characters of text (and pieces of quarantine) held before a page is handed on, whatever `page_posts` says."""
@@ -58,6 +64,8 @@ class FileSource:
     settings: CollectSettings
     find: Callable[[str], list[Path]]
     read: Reader
+    bulk: BulkFormat | None = None
+    """How DuckDB reads this format, where it can."""
     reads_files: bool = True
 
     def posts(self, account: str, since: str | None) -> Iterator[Page]:
@@ -67,6 +75,9 @@ class FileSource:
         is quarantined as a whole. Raises InputError when there is no file, or the only one cannot be read.
         """
         files = [InputFile(path) for path in self.find(account)]
+        if self.bulk is not None:
+            yield from self._in_bulk(files, self.bulk)
+            return
         page = _PageInMaking()
         for file in files:
             for reading in self._readings(file, alone=len(files) == 1):
@@ -75,6 +86,35 @@ class FileSource:
                     yield page.finish(_share(files))
                     page = _PageInMaking()
         yield page.finish(1.0)
+
+    def _in_bulk(self, files: Sequence[InputFile], format: BulkFormat) -> Iterator[Page]:
+        """Pages of blocks; the next block is read while the last one is being stored."""
+        with open_memory() as database, ThreadPoolExecutor(1, "pasquin-read") as ahead:
+            pages = self._block_pages(files, format, database)
+            following = ahead.submit(next, pages, None)
+            try:
+                while (page := following.result()) is not None:
+                    following = ahead.submit(next, pages, None)
+                    yield page
+            finally:
+                following.cancel()
+                ahead.submit(pages.close).result()
+
+    def _block_pages(
+        self, files: Sequence[InputFile], format: BulkFormat, database: DuckDBPyConnection
+    ) -> Generator[Page]:
+        limit = self.settings.max_line_bytes
+        for file in files:
+            try:
+                for block in blocks(file, limit, self.settings.page_posts):
+                    found = read_block(database, file, block, format, limit)
+                    yield Page(found.posts, None, found.skipped, tuple(found.quarantined), _share(files))
+            except InputError as exc:
+                if len(files) == 1:
+                    raise
+                yield Page((), None, {}, (file.quarantine(None, str(exc)),), _share(files))
+            if file.damage:
+                yield Page((), None, {}, (file.quarantine(None, file.damage),), _share(files))
 
     def _readings(self, file: InputFile, alone: bool) -> Iterator[Reading]:
         try:
@@ -98,7 +138,7 @@ def _finder(*suffixes: str) -> Callable[[str], list[Path]]:
 
 def twint(settings: CollectSettings) -> FileSource:
     """JSON lines as twint wrote them."""
-    return FileSource(settings, _finder(".json", ".jsonl", ".ndjson", ".txt"), read_twint)
+    return FileSource(settings, _finder(".json", ".jsonl", ".ndjson", ".txt"), read_twint, TWINT)
 
 
 def csv(settings: CollectSettings) -> FileSource:

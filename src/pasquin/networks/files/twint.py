@@ -13,7 +13,10 @@ from typing import Any, Final
 import orjson
 
 from pasquin.config import CollectSettings
+from pasquin.networks.files import twint_sql
+from pasquin.networks.files.bulk import BulkFormat
 from pasquin.networks.files.reading import InputFile, Reading
+from pasquin.networks.json_stream import lenient_json
 from pasquin.networks.values import (
     is_retweet_text,
     text_problem,
@@ -35,19 +38,23 @@ _EXACT_IN_JAVASCRIPT: Final = 2**53
 def read_twint(file: InputFile, settings: CollectSettings) -> Iterator[Reading]:
     """The tweets of one file of JSON lines."""
     for item in file.lines(settings.max_line_bytes):
-        if not isinstance(item, tuple):
-            yield item
-            continue
-        number, line = item
-        if not line.strip():
-            continue
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as exc:
-            yield file.quarantine(number, f"it is not JSON: {exc.msg}", line)
-            continue
-        post = _post(record)
-        yield post if isinstance(post, Post) else file.quarantine(number, post, line)
+        reading = read_line(file, *item) if isinstance(item, tuple) else item
+        if reading is not None:
+            yield reading
+
+
+def read_line(file: InputFile, number: int, line: bytes) -> Reading | None:
+    """The tweet in one line; None when it is blank."""
+    if not line.strip():
+        return None
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as exc:
+        record = lenient_json(line)
+        if record is None:
+            return file.quarantine(number, f"it is not JSON: {exc.msg}", line)
+    post = _post(record)
+    return post if isinstance(post, Post) else file.quarantine(number, post, line)
 
 
 def _post(record: Any) -> Post | str:
@@ -100,7 +107,7 @@ def _exact_id(record: dict[str, Any]) -> int | None:
 
 def _time(record: dict[str, Any], id: int) -> datetime | None:
     created_at = record.get("created_at")
-    if isinstance(created_at, int):
+    if isinstance(created_at, int) or (isinstance(created_at, str) and created_at.isascii() and created_at.isdigit()):
         return to_time(created_at)
     offset = zone_offset(str(record.get("timezone")))
     local = to_time(f"{record.get('date')} {record.get('time')}")
@@ -111,9 +118,10 @@ def _time(record: dict[str, Any], id: int) -> datetime | None:
 
 def _reply_to(record: dict[str, Any], id: int, user_id: str | None, username: str | None) -> str | None:
     """What the tweet answers. An author going on under their own tweet answers nobody."""
+    answered = record.get("reply_to")
     others = [
         user
-        for user in record.get("reply_to") or ()
+        for user in (answered if isinstance(answered, list) else ())
         if isinstance(user, dict)
         and to_name(user.get("user_id") or user.get("id")) != user_id
         and (user.get("username") or user.get("screen_name")) != username
@@ -122,3 +130,7 @@ def _reply_to(record: dict[str, Any], id: int, user_id: str | None, username: st
     if not others or conversation is None or conversation == str(id):
         return None
     return x_uri(conversation)
+
+
+TWINT: Final = BulkFormat(twint_sql.KEYS, twint_sql.PREPARE, twint_sql.SELECT, twint_sql.PLAIN, read_line)
+"""twint's lines, for reading in bulk."""

@@ -77,7 +77,8 @@ def scraped(
 
 def test_snscrape_of_both_ages_and_of_powershell(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
-    rows = lines(scraped(), scraped(ID + 1, key="content"), scraped(ID + 2, "RT @bo: hm"))
+    pandas = scraped(inReplyToTweetId=float("nan"), retweetedTweet=float("nan"))
+    rows = lines(pandas, scraped(ID + 1, key="content"), scraped(ID + 2, "RT @bo: hm"))
     for content in (rows.encode(), codecs.BOM_UTF16_LE + rows.replace("\n", "\r\n").encode("utf-16-le")):
         page = read(exports.snscrape, path, content)
         assert [post.uri.rpartition("/")[2] for post in page.posts] == [str(ID), str(ID + 1), str(ID + 2)]

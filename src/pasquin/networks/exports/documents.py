@@ -11,7 +11,7 @@ from pasquin.config import CollectSettings
 from pasquin.networks import Quarantined
 from pasquin.networks.files.reading import InputFile
 from pasquin.networks.files.tables import json_records
-from pasquin.networks.json_stream import Oversized, Unfinished, elements
+from pasquin.networks.json_stream import Oversized, Unfinished, elements, lenient_json
 
 OTHERS: Final = "by somebody else"
 
@@ -60,10 +60,12 @@ def array_items(
 
 
 def parsed(file: InputFile, number: int, raw: bytes) -> tuple[int, Any] | Quarantined:
-    """One JSON value, or why it is none."""
+    """One JSON value, or why it is none. What pandas writes for a missing value (`NaN`) is allowed for."""
     try:
         return number, orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
+        if (value := lenient_json(raw)) is not None:
+            return number, value
         return file.quarantine(number, f"it is not JSON: {exc.msg}", raw)
 
 

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,24 @@ import duckdb
 import pytest
 
 import pasquin
+from invented import texts
+from networks_fake import FakeNetwork, install
 from pasquin.collect import collect
 from pasquin.config import CollectSettings
-from pasquin.errors import InputError, Interrupted, NetworkError, UsageError, WorkspaceError
+from pasquin.errors import (
+    InputError,
+    Interrupted,
+    NetworkError,
+    Refused,
+    ResourceError,
+    UsageError,
+    WorkspaceError,
+)
 from pasquin.networks import Page, files
+from pasquin.progress import Silent
 from pasquin.records import Post
 from pasquin.workspace import Workspace
-from pasquin.workspace.shards import posts_query, read_list
+from pasquin.workspace.shards import open_shards, posts_query, read_list
 
 TWEETS = Path(__file__).parents[2] / "shared" / "data" / "tweets"
 
@@ -197,6 +209,114 @@ def test_a_network_goes_on_where_it_was_left(
     assert read_list(workspace, "later") == [("feed", "ada")]  # although nothing new came
 
 
+def test_two_hundred_accounts_of_which_some_are_dead(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = install(monkeypatch, FakeNetwork(page=5, delay=0.002))
+    for number in range(200):
+        network.add(f"a{number}", texts(5, start=5 * number))
+    network.dead = {
+        **{f"a{number}": Refused(f"a{number} is gone.") for number in range(0, 200, 20)},
+        "a7": UsageError("a.example has rules for those who use it."),
+    }
+    Path("vc.txt").write_text("".join(f"fake:a{number}\n" for number in range(200)))
+    said: list[str] = []
+
+    class Listening(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    result = collect(workspace, ["@vc.txt", "fake:a1"], settings=CollectSettings(workers=8), progress=Listening())
+    assert (result["new"], result["failed"], len(result["sources"])) == (945, 11, 200)
+    assert len(stored(workspace)) == 945
+    assert network.most_at_once == 8
+    errors = {source["source"]: source["error"] for source in result["sources"] if source["error"]}
+    assert errors["fake:a20"] == "a20 is gone."
+    assert len(errors) == 11
+    assert len(read_list(workspace, "vc")) == 189
+    network.dead = {}
+    again = collect(workspace, ["@vc.txt"])
+    assert (again["new"], again["failed"]) == (55, 0)
+    assert len(stored(workspace)) == 1_000
+    assert said == []
+
+
+def test_nothing_but_dead_accounts(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = install(monkeypatch, FakeNetwork())
+    network.add("ada", texts(5))
+    with pytest.raises(InputError, match=r"None of the 2 sources[^$]*no account bo"):
+        collect(workspace, ["fake:bo", "fake:cy"])
+    with pytest.raises(NetworkError, match="no account bo"):
+        collect(workspace, ["fake:bo"])
+    assert collect(workspace, ["fake:bo", "fake:ada"])["failed"] == 1
+
+
+def test_a_page_without_news_moves_the_cursor(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = install(monkeypatch, FakeNetwork())
+    network.add("ada", ["one", "two"])
+    Path("given.jsonl").write_text("")
+    with open_shards(workspace) as shards:  # another source gave the same posts before
+        shards.append(
+            [
+                Post(uri=network.uri("ada", n), network="fake", account="id-ada", handle="ada", text="t")
+                for n in range(2)
+            ],
+            "other",
+        )
+    first = collect(workspace, ["fake:ada"])
+    assert (first["new"], first["updated"]) == (0, 2)
+    collect(workspace, ["fake:ada"])
+    assert network.asked == [("ada", None), ("ada", "2")]
+
+
+def test_ctrl_c_ends_many_sources_at_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = install(monkeypatch, FakeNetwork(page=1, delay=0.01))
+    for number in range(6):
+        network.add(f"a{number}", texts(30, start=30 * number))
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(0.4, lambda: signal.pthread_kill(main, signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match="Run the same command again"):
+        collect(workspace, [f"fake:a{number}" for number in range(6)])
+    assert time.monotonic() - began < 10
+    kept = len(stored(workspace))
+    assert 0 < kept < 180
+    assert not list(workspace.root.rglob("*.incoming.tmp"))
+    result = collect(workspace, [f"fake:a{number}" for number in range(6)])
+    assert kept + result["new"] == 180 == len(stored(workspace))
+
+
+def test_a_full_disk_ends_all_sources(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = install(monkeypatch, FakeNetwork(page=1, delay=0.01))
+    for number in range(4):
+        network.add(f"a{number}", texts(50, start=50 * number))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pasquin.workspace.files.sync", full)
+    with pytest.raises(ResourceError, match="disk is full"):
+        collect(workspace, [f"fake:a{number}" for number in range(4)])
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("@ada@example.social", "write mastodon:@ada@example.social"),
+        ("ada.bsky.social", "write bluesky:ada.bsky.social"),
+        ("@ada", "bluesky:ada.bsky.social or mastodon:@ada@HOST"),
+        ("gopher:ada", "no source `gopher:`"),
+    ],
+)
+def test_a_handle_without_its_network_is_a_sentence(workspace: Workspace, line: str, word: str) -> None:
+    Path("old.txt").write_text(f"# of 2020\ntwint:vc.jsonl\n{line}\n")
+    with pytest.raises(UsageError, match=word) as caught:
+        collect(workspace, ["@old.txt"])
+    assert "old.txt, line 3" in str(caught.value)
+    with pytest.raises(UsageError, match=word):
+        collect(workspace, [line])
+
+
 def test_only_one_collector_at_a_time(workspace: Workspace) -> None:
     write_tweets(Path("vc.jsonl"), 3)
     with workspace.lock("collect"), pytest.raises(WorkspaceError, match="busy with collect"):
@@ -225,6 +345,34 @@ def test_a_killed_collector_loses_nothing_and_repeats_nothing(workspace: Workspa
         (4_000, 4_000)
     ]
     assert not list(workspace.root.rglob("*.tmp"))
+
+
+def test_a_killed_collector_of_many_accounts_equals_an_uninterrupted_one(workspace: Workspace) -> None:
+    """SIGKILL again and again while eight accounts are read at a time: nothing is lost, nothing is there twice."""
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
+        "import pytest; from networks_fake import FakeNetwork, install; from invented import texts;"
+        "from pasquin.collect import collect; from pasquin.workspace import Workspace;"
+        "network = install(pytest.MonkeyPatch(), FakeNetwork(page=5, delay=0.01));"
+        "[network.add(f'a{n}', texts(40, start=40 * n)) for n in range(16)];"
+        "print('ready', flush=True);"
+        "collect(Workspace.open(Path(sys.argv[1])), [f'fake:a{n}' for n in range(16)])"
+    )
+    command = [sys.executable, "-c", script, str(workspace.root), str(Path(__file__).parent)]
+    draw = random.Random(3)
+    for _ in range(5):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(draw.uniform(0.1, 0.7))
+            os.kill(process.pid, signal.SIGKILL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    glob = f"{workspace.posts}/*/*/*.parquet"
+    rows = duckdb.sql(f"SELECT handle, uri, text FROM read_parquet('{glob}') ORDER BY ALL").fetchall()
+    expected = [
+        (f"a{n}", f"fake://a{n}/{at:06d}", text) for n in range(16) for at, text in enumerate(texts(40, start=40 * n))
+    ]
+    assert rows == sorted(expected)
 
 
 def test_memory_is_bounded_by_the_page(workspace: Workspace) -> None:

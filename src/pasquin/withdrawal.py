@@ -25,7 +25,7 @@ from pasquin.errors import WorkspaceError
 from pasquin.progress import Progress
 from pasquin.records import CorpusPost
 from pasquin.workspace import Workspace
-from pasquin.workspace.corpora import SPLITS, forgotten_posts, read_corpus, read_dropped, write_corpus
+from pasquin.workspace.corpora import SPLITS, clear_leftovers, forgotten_posts, read_corpus, read_dropped, write_corpus
 from pasquin.workspace.shards import remove_forgotten
 from pasquin.workspace.tombstones import (
     Tombstones,
@@ -53,6 +53,7 @@ def withdraw(workspace: Workspace, progress: Progress, patience: float = 0.0) ->
         with _lock(workspace, "collect", patience):
             result["posts"] = remove_forgotten(workspace)
         with _lock(workspace, "prepare", patience):
+            clear_leftovers(workspace)
             for name in workspace.corpora():
                 if removed := _withdraw_from_corpus(workspace, name):
                     result["corpora"][name] = removed

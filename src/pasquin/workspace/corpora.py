@@ -202,6 +202,20 @@ def _errno_of(exc: Exception) -> int:
     return errno.ENOSPC if "No space left" in str(exc) else errno.EIO
 
 
+def clear_leftovers(workspace: Workspace) -> None:
+    """Remove what a killed `write_corpus` left; a corpus it was just replacing is put back. Hold the lock `prepare`."""
+    folder = workspace.root / "corpora"
+    with disk_errors("clear up after a killed run"):
+        for old in sorted(folder.glob(".*.old")):
+            final = folder / old.name[1:].removesuffix(".old")
+            if final.exists():
+                shutil.rmtree(old)
+            else:
+                os.replace(old, final)
+        for building in folder.glob(".*.building"):
+            shutil.rmtree(building)
+
+
 def _replace_folder(building: Path, final: Path) -> None:
     old = final.with_name(f".{final.name}.old")
     shutil.rmtree(old, ignore_errors=True)

@@ -58,12 +58,13 @@ class _HeadLoss(torch.autograd.Function):
 
 
 class Loss:
-    """Computes summed losses (nats) of a learner's model. `decoder` may be replaced by its compiled self."""
+    """Computes summed losses (nats) of a learner's model."""
 
     def __init__(self, learner: Learner) -> None:
         """Find out once whether the model's logits are simply its head times its last hidden state."""
         self.learner = learner
         self.decoder: Any = learner.model.get_decoder()
+        self.training_decoder: Any = self.decoder
         self.head: Any = learner.model.get_output_embeddings()
         self.words = int(self.head.weight.shape[0])
         self.plain_head = self._head_is_plain()
@@ -77,10 +78,16 @@ class Loss:
             if not self.plain_head:
                 logits = self.learner.model(input_ids=inputs, use_cache=False).logits
                 return functional.cross_entropy(logits[learned].float(), targets[learned], reduction="sum")
-            hidden = self.decoder(input_ids=inputs, use_cache=False).last_hidden_state[learned]
+            decoder = self.training_decoder if torch.is_grad_enabled() else self.decoder
+            hidden = decoder(input_ids=inputs, use_cache=False).last_hidden_state[learned]
         dtype = torch.bfloat16 if self.learner.bf16 else hidden.dtype
         loss: torch.Tensor = _HeadLoss.apply(hidden, self.head.weight, targets[learned], dtype)  # type: ignore[no-untyped-call]
         return loss
+
+    def compile(self) -> None:
+        """Compile the part that is trained, for batches of any shape. What cannot be compiled runs as it is."""
+        torch._dynamo.config.suppress_errors = True
+        self.training_decoder = torch.compile(self.decoder, dynamic=True)
 
     @torch.no_grad()
     def _head_is_plain(self) -> bool:

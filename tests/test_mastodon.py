@@ -8,6 +8,7 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -437,7 +438,8 @@ def test_rules_are_shown_once_and_their_acceptance_counts() -> None:
         read(asked, accepted_rules=(f"{HOST}#{rules.digest}",))
 
 
-def test_an_account_may_live_on_another_host_than_its_name_says() -> None:
+@pytest.mark.parametrize("refusal", [404, 403])
+def test_an_account_may_live_on_another_host_than_its_name_says(refusal: int) -> None:
     asked = server(5)
 
     def fault(path: str, params: dict[str, Any]) -> tuple[int, object] | None:
@@ -451,12 +453,19 @@ def test_an_account_may_live_on_another_host_than_its_name_says() -> None:
 
     def get(url: str, **options: Any) -> Response:
         if urlsplit(url).hostname == "words.example" and "lookup" in url:
-            return Response(url, 404, httpx.Headers(), b"<html>a plain web site</html>")
+            return Response(url, refusal, httpx.Headers(), b"<html>a plain web site</html>")
         return real(url, **options)
 
     asked.get = get  # type: ignore[method-assign]
     (page,) = source(asked).posts("@bo@words.example", None)
     assert {(post.account, post.handle) for post in page.posts} == {(OWNER.actor, "@bo@words.example")}
+
+
+def test_many_threads_may_read_from_one_source() -> None:
+    reading = source(server(500, rules=["Be kind."]), accepted_rules=(HOST,))
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda _: list(reading.posts(f"@bo@{HOST}", None)), range(8)))
+    assert [len(set(uris(pages))) for pages in runs] == [500] * 8
 
 
 def test_a_server_cannot_speak_for_another() -> None:

@@ -162,10 +162,10 @@ class Profiles:
         answer = self._transport.get(url, params={"acct": wanted.user}, headers=self.headers(base), accept=NO)
         if answer.status == 410:
             raise Refused(gone(wanted.handle), status=410)
-        if answer.status in (401, 403):
+        said = _json(answer)
+        if answer.status in (401, 403) and isinstance(said, dict):  # a web page may be of a site that is no server
             raise Refused(sign_in(base), status=answer.status)
-        profile = _json(answer) if answer.status == 200 else None
-        return profile if _is(profile, base, wanted) else None
+        return said if answer.status == 200 and _is(said, base, wanted) else None
 
     def _searched(self, base: str, wanted: Wanted) -> dict[str, Any] | None:
         """The account on a server that has no lookup: by its name as an id (Pleroma), or by searching."""

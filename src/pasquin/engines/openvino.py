@@ -39,6 +39,8 @@ _STEP_TOKENS: Final = 1_024
 """Tokens in one step of the model, all sequences together, and so the longest prompt: more costs memory."""
 _LEAST_ROWS: Final = 16
 """Fewer rows than this are multiplied by other code, which rounds differently (measured: fewer than 4 to 9)."""
+_PRECISION: Final = {"KV_CACHE_PRECISION": "u8", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+"""Eight bits for what is kept, bfloat16 (where there is no such hardware, float32) for what is computed."""
 _IDLE: Final = Prompt(token_ids=(0,), seed=0)
 
 
@@ -79,18 +81,16 @@ class OpenVINO:
         scheduler.num_kv_blocks = blocks = _cache_blocks(config)
         scheduler.max_num_seqs = blocks
         scheduler.max_num_batched_tokens = _STEP_TOKENS
-        scheduler.dynamic_split_fuse = False  # a prompt read in pieces would round differently from one read whole
+        scheduler.dynamic_split_fuse = True  # prompts share steps with running sequences, so no step has few rows
         try:
             with tempfile.TemporaryDirectory() as folder:
                 placeholder = openvino_genai.Tokenizer(write_placeholder_tokenizer(Path(folder)))
-            pipeline = openvino_genai.ContinuousBatchingPipeline(
-                weights, placeholder, scheduler, "CPU", KV_CACHE_PRECISION="u8"
-            )
+            pipeline = openvino_genai.ContinuousBatchingPipeline(weights, placeholder, scheduler, "CPU", **_PRECISION)
         except (RuntimeError, IndexError) as exc:
             raise ModelError(
                 f"OpenVINO cannot load {model_dir.name} ({_first_line(exc)}). Try `--engine transformers`."
             ) from exc
-        context = min(int(config["max_position_embeddings"]), _STEP_TOKENS)
+        context = min(int(config["max_position_embeddings"]), _STEP_TOKENS - _LEAST_ROWS)
         return OpenVINO(pipeline, blocks, context, tokenizer, post_format.end_id)
 
     def generate(
@@ -104,12 +104,15 @@ class OpenVINO:
         free = self._blocks - _LEAST_ROWS * _blocks_for(1 + sampling.max_tokens)
         try:
             while upcoming is not None or live:
-                while upcoming is not None and len(live) < min(batch, _STEP_TOKENS):
+                room = _STEP_TOKENS - max(len(live), _LEAST_ROWS)
+                while upcoming is not None and len(live) < batch:
                     index, prompt = upcoming
                     blocks = _blocks_for(len(prompt.token_ids) + sampling.max_tokens)
-                    if blocks > free and live:
+                    # A prompt waits for a step that reads it whole: one read in pieces would round differently.
+                    if live and (blocks > free or len(prompt.token_ids) > room):
                         break
                     free -= blocks
+                    room -= len(prompt.token_ids)
                     live[index] = (self._add(prompt, sampling), blocks)
                     upcoming = next(waiting, None)
                 idle = [handle for handle in idle if not _ended(handle)]

@@ -1,0 +1,297 @@
+"""Engines: the same model whoever runs it, the same text whatever runs beside it, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pasquin.engines import choose_engine, open_engine
+from pasquin.engines.decoding import completion
+from pasquin.engines.gguf_export import FILE, export_gguf, why_not
+from pasquin.errors import ModelError, UsageError
+from pasquin.post_format import PostFormat, load_tokenizer
+from pasquin.records import Prompt, Sampling
+
+END = 2
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny llama with weights large enough for every part of it to matter to what comes out."""
+    return sharpened(tiny_model, tmp_path_factory.mktemp("sharp") / "model")
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tiny_model import make_tiny_model
+
+    folder = make_tiny_model(tmp_path_factory.mktemp("gpt2") / "model", kind="gpt2")
+    PostFormat(0, 0).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def openvino(model: Path) -> Any:
+    return open_engine(model, "openvino")
+
+
+def sharpened(source: Path, folder: Path) -> Path:
+    """A copy with larger random weights, which 8 bits hold exactly."""
+    import gguf
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    shutil.copytree(source, folder)
+    PostFormat(1, END).save(folder)
+    network = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    torch.manual_seed(1)
+    eight_bits = gguf.GGMLQuantizationType.Q8_0
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim > 1:
+                rounded = gguf.quants.quantize((torch.randn_like(weight) * 0.2).numpy(), eight_bits)
+                weight.copy_(torch.from_numpy(gguf.quants.dequantize(rounded, eight_bits)))
+            else:
+                weight.add_(torch.randn_like(weight) * 0.2)
+    network.save_pretrained(folder)
+    return folder
+
+
+def prompts(count: int, length: int = 3) -> list[Prompt]:
+    """`count` different prompts of up to `length` tokens behind the start token."""
+    return [Prompt(token_ids=(1, *range(5 + row, 5 + row + row % (length + 1))), seed=77 * row) for row in range(count)]
+
+
+def texts(engine: Any, given: list[Prompt], sampling: Sampling, batch: int = 128) -> list[str]:
+    found = {done.index: done.text for done in engine.generate(given, sampling, batch)}
+    return [found[index] for index in range(len(given))]
+
+
+def test_the_fastest_engine_that_can_run_a_model_is_chosen(model: Path, gpt2: Path) -> None:
+    assert choose_engine(model)[0] == "openvino"
+    assert choose_engine(gpt2)[0] == "transformers"
+
+
+def test_an_engine_that_cannot_run_the_model_says_why(gpt2: Path) -> None:
+    with pytest.raises(ModelError, match="this one is `gpt2`"):
+        choose_engine(gpt2, "openvino")
+    with pytest.raises(UsageError, match=r"no engine `turbo`; there are openvino, transformers"):
+        choose_engine(gpt2, "turbo")
+
+
+@pytest.mark.parametrize(
+    ("setting", "word"),
+    [
+        ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "rotary"),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rotary"),
+        ({"hidden_act": "gelu"}, "activation"),
+        ({"attention_bias": True}, "biases"),
+        ({"use_sliding_window": True}, "sliding"),
+        ({"hidden_size": 40}, "divided"),
+    ],
+)
+def test_what_gguf_would_lose_is_left_to_another_engine(model: Path, setting: dict[str, Any], word: str) -> None:
+    config = json.loads((model / "config.json").read_text())
+    assert why_not(config) is None
+    assert word in str(why_not(config | setting))
+
+
+def log_probabilities(folder: Path, rows: list[list[int]], drawn: int) -> tuple[Any, list[list[int]]]:
+    """What OpenVINO gives the tokens it draws behind each of `rows`, in float32, and those tokens."""
+    import numpy as np
+    import openvino
+    import openvino_genai
+
+    from pasquin.engines.gguf_export import write_placeholder_tokenizer
+
+    scheduler = openvino_genai.SchedulerConfig()
+    scheduler.num_kv_blocks = 64
+    tokenizer = openvino_genai.Tokenizer(write_placeholder_tokenizer(folder))
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    pipeline = openvino_genai.ContinuousBatchingPipeline(export_gguf(folder), tokenizer, scheduler, "CPU", **exact)
+    config = openvino_genai.GenerationConfig(
+        max_new_tokens=drawn, do_sample=True, ignore_eos=True, logprobs=1, apply_chat_template=False
+    )
+    handles = [
+        pipeline.add_request(at, openvino.Tensor(np.array([row], dtype=np.int64)), config)
+        for at, row in enumerate(rows)
+    ]
+    while pipeline.has_non_finished_requests():
+        pipeline.step()
+    outputs = [handle.read_all()[0] for handle in handles]
+    made = [[int(token) for token in output.generated_ids] for output in outputs]
+    return np.array([list(output.generated_log_probs) for output in outputs]), made
+
+
+@pytest.mark.parametrize("kind", ["llama", "untied", "qwen2", "qwen3"])
+def test_the_gguf_is_the_same_model(kind: str, tiny_model: Path, tmp_path: Path) -> None:
+    """Log-probabilities in float32 agree with transformers'."""
+    import numpy as np
+    import torch
+    from transformers import (
+        AutoModelForCausalLM,
+        LlamaConfig,
+        LlamaForCausalLM,
+        Qwen2Config,
+        Qwen2ForCausalLM,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+    )
+
+    base = json.loads((tiny_model / "config.json").read_text())
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    shape = {name: base[name] for name in (*names, "num_key_value_heads", "max_position_embeddings")}
+    made = {
+        "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**shape)),
+        "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=32)),
+        "untied": lambda: LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=False, rope_theta=500.0)),
+    }
+    source = tiny_model
+    if kind in made:
+        source = tmp_path / "source"
+        made[kind]().save_pretrained(source)
+    folder = sharpened(source, tmp_path / "model")
+    rows = [[1, 9 + at, 30 + 3 * at] for at in range(8)]
+    ours, tokens = log_probabilities(folder, rows, drawn=12)
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    whole = torch.tensor([row + drawn for row, drawn in zip(rows, tokens, strict=True)])
+    with torch.no_grad():
+        theirs = network(whole).logits.log_softmax(-1)[:, 2:-1].gather(-1, whole[:, 3:, None])[..., 0].numpy()
+    assert theirs.std() > 0.5, "the model says the same of everything: nothing is shown"
+    assert np.abs(ours - theirs).max() < 0.01
+
+
+def test_a_text_depends_on_its_prompt_and_seed_alone(openvino: Any) -> None:
+    given, sampling = prompts(40), Sampling(max_tokens=24, temperature=0.9, top_p=0.95)
+    expected = texts(openvino, given, sampling)
+    assert len(set(expected)) == 40
+    assert texts(openvino, given[::-1], sampling)[::-1] == expected
+    assert texts(openvino, given, sampling, batch=16) == expected
+    assert texts(openvino, given[:7], sampling, batch=3) == expected[:7]
+    assert texts(openvino, given[:3], sampling, batch=1) == expected[:3]
+
+
+def test_long_prompts_too(openvino: Any) -> None:
+    given = [
+        Prompt(token_ids=(1, *(5 + (row * at) % 300 for at in range(90 + row % 9))), seed=row) for row in range(20)
+    ]
+    sampling = Sampling(max_tokens=12)  # 20 prompts are more than one step reads
+    assert texts(openvino, given, sampling)[4:9] == texts(openvino, given[4:9], sampling)
+
+
+@pytest.mark.parametrize("name", ["openvino", "transformers"])
+def test_closing_early_leaves_an_engine_that_works(name: str, model: Path) -> None:
+    engine = open_engine(model, name)
+    given, sampling = prompts(30), Sampling(max_tokens=16)
+    expected = texts(engine, given, sampling)
+    running = engine.generate(given, sampling, 8)
+    next(running)
+    running.close()
+    assert texts(engine, given, sampling) == expected
+    assert list(engine.generate([], sampling)) == []
+
+
+def test_both_engines_draw_from_the_same_distribution(openvino: Any, model: Path) -> None:
+    from collections import Counter
+
+    given = [Prompt(token_ids=(1, 40, 41), seed=5_000 + row) for row in range(1_500)]
+    other = open_engine(model, "transformers")
+    for sampling in (Sampling(max_tokens=1, temperature=0.7, top_p=0.9), Sampling(max_tokens=1, top_k=8)):
+        ours, theirs = (Counter(texts(engine, given, sampling, 500)) for engine in (openvino, other))
+        assert len(ours) > 3
+        assert sum(abs(ours[text] - theirs[text]) for text in ours | theirs) / 2 / len(given) < 0.1
+
+
+def test_greedy_is_greedy_in_both(openvino: Any, model: Path) -> None:
+    given, sampling = prompts(12), Sampling(max_tokens=1, temperature=0)
+    ours, theirs = (texts(engine, given, sampling) for engine in (openvino, open_engine(model, "transformers")))
+    assert sum(one == other for one, other in zip(ours, theirs, strict=True)) >= 11  # 8-bit weights may turn one
+
+
+def test_gpt2_models_run_too(gpt2: Path) -> None:
+    engine = open_engine(gpt2)
+    given, sampling = [Prompt(token_ids=(0, *range(9, 9 + row)), seed=row) for row in range(9)], Sampling(max_tokens=20)
+    first = texts(engine, given, sampling, 4)
+    assert first == texts(engine, given, sampling, 4)
+    assert len(set(first)) == 9
+
+
+def test_draws_follow_the_filters() -> None:
+    import torch
+
+    from pasquin.engines.transformers import draw
+
+    chances = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03])
+    rows = 4_000
+    logits = chances.log().expand(rows, -1)
+    uniform = (torch.arange(rows) + 0.5) / rows
+
+    def shares(**settings: Any) -> list[float]:
+        drawn = draw(logits, uniform, Sampling(**settings))
+        return [round(float((drawn == token).float().mean()), 2) for token in range(5)]
+
+    assert shares() == [0.5, 0.25, 0.15, 0.07, 0.03]
+    assert shares(top_k=2) == [0.67, 0.33, 0, 0, 0]
+    assert shares(top_p=0.6) == [0.67, 0.33, 0, 0, 0]
+    assert shares(top_k=3, top_p=0.5) == [1.0, 0, 0, 0, 0]
+    assert shares(temperature=0) == [1.0, 0, 0, 0, 0]
+    assert shares(temperature=0.5)[0] == 0.73  # 0.25 / (0.25 + 0.0625 + 0.0225 + 0.0049 + 0.0009)
+
+
+def test_the_nucleus_of_a_large_flat_vocabulary_is_whole() -> None:
+    import torch
+
+    from pasquin.engines.transformers import draw
+
+    logits = torch.zeros(500, 5_000)
+    drawn = draw(logits, (torch.arange(500) + 0.5) / 500, Sampling(top_p=0.9))
+    assert drawn.unique().numel() == 500
+
+
+def test_completions_are_cut_where_they_end(model: Path) -> None:
+    tokenizer = load_tokenizer(model)
+    ids = tokenizer.encode("the cat sat. on a mat").ids
+    assert completion(0, [*ids, END], END, tokenizer, Sampling()).finish == "stop"
+    assert completion(0, ids, END, tokenizer, Sampling()).finish == "length"
+    stopped = completion(3, ids, END, tokenizer, Sampling(stop=("mat", ".", "nowhere", "")))
+    assert (stopped.index, stopped.text, stopped.finish, stopped.tokens) == (3, "the cat sat", "stop", len(ids))
+    assert "<|im_start|>" in completion(0, [*ids, 1, END], END, tokenizer, Sampling()).text
+
+
+def test_the_gguf_is_made_again_when_the_weights_change(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    first = export_gguf(folder).stat().st_mtime_ns
+    assert export_gguf(folder).stat().st_mtime_ns == first
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    assert export_gguf(folder).stat().st_mtime_ns != first
+    (folder / FILE).write_bytes(b"half a fi")
+    assert export_gguf(folder).stat().st_size > 1_000
+
+
+def test_damaged_weights_are_a_sentence(tiny_model: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    weights = folder / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(weights).items()}
+    weights.write_bytes(weights.read_bytes()[:-5_000])
+    PostFormat(1, END).save(folder)
+    for name in ("openvino", "transformers"):
+        with pytest.raises(ModelError, match="train the model again"):
+            open_engine(folder, name)
+    tensors["model.norm.weight"][3] = torch.nan
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="not finite"):
+        open_engine(folder, "openvino")
+    weights.unlink()
+    with pytest.raises(ModelError, match="no weights"):
+        open_engine(folder, "openvino")
+    assert not list(folder.glob(".*tmp"))

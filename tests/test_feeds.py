@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pasquin.config import CollectSettings
-from pasquin.errors import InputError, NetworkError, UsageError
+from pasquin.errors import InputError, Refused, UsageError
 from pasquin.networks import Page
 from pasquin.networks.feed_documents import parse_feed
 from pasquin.networks.feeds import FeedSource, feed
@@ -31,7 +31,7 @@ class Web:
         self.asked.append(url)
         assert keep is (url == self.asked[0])
         if url not in self.pages:
-            raise NetworkError("404")
+            raise Refused("404")
         content = self.pages[url]
         return Response(url, 200, httpx.Headers(), content.encode() if isinstance(content, str) else content)
 
@@ -44,7 +44,7 @@ def pages(
 
 
 def read(content: bytes | str, **options: object) -> Page:
-    (page,) = pages(content, **options)
+    page, *_ = pages(content, **options)
     return page
 
 
@@ -170,6 +170,11 @@ def test_older_pages_are_followed_but_not_in_circles() -> None:
     )
     assert [post.uri for one in pages(web) for post in one.posts] == ["urn:1", "urn:2", "urn:3"]
     assert len(web.asked) == 3
+    first, gone = pages(Web({ADDRESS: page(1, "/missing")}))
+    assert (len(first.posts), first.cursor, gone.cursor) == (1, None, '["urn:1"]')
+    assert "not there" in gone.quarantined[0].reason
+    with pytest.raises(Refused):
+        pages(Web({}))
     newest = json.dumps([f"urn:{number}" for number in (2, 9)])
     assert [post.uri for one in pages(Web(web.pages), since=newest) for post in one.posts] == ["urn:1", "urn:2"]
     assert [one.cursor for one in pages(Web(web.pages))] == [None, None, '["urn:1"]']  # a killed walk begins anew

@@ -20,7 +20,7 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from pasquin.config import CollectSettings
-from pasquin.errors import InputError, UsageError
+from pasquin.errors import InputError, Refused, UsageError
 from pasquin.networks import Page, Quarantined
 from pasquin.networks.feed_documents import Document, Entry, parse_feed
 from pasquin.networks.files.reading import InputFile, find_files, stem
@@ -75,7 +75,14 @@ class FeedSource:
         known, newest = _known(since), list[str]()
         address, asked = account, {account}
         while True:
-            answer = self._transport.get(address, keep=address == account, max_bytes=MAX_BYTES)
+            try:
+                answer = self._transport.get(address, keep=address == account, max_bytes=MAX_BYTES)
+            except Refused:
+                if address == account:
+                    raise
+                missing = Quarantined(_shown(address), "the feed names this older page, but it is not there", b"")
+                yield Page((), json.dumps(newest), quarantined=(missing,))
+                return
             document = _parsed(answer.content, address)
             page = _page(document, address, account, self._settings)
             uris = [post.uri for post in page.posts]

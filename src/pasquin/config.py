@@ -71,6 +71,13 @@ class CollectSettings(StageSettings):
     bluesky_engagement: bool = False
     """Ask the AppView for likes and reposts, 25 posts a request."""
 
+    max_cost: float | None = Field(None, ge=0)
+    """US dollars that all paid requests of a run may cost together; without it none is made."""
+    x_read_cost: float = Field(0.005, ge=0)
+    """US dollars that X asks for reading one post through its API."""
+    x_api: str = "https://api.x.com"
+    """X's API."""
+
     @field_validator("proxies", "allow_private_hosts", "accepted_rules", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

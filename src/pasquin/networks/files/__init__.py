@@ -16,7 +16,7 @@ from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page, Quarantined
 from pasquin.networks.files.bulk import BulkFormat, blocks, read_block
-from pasquin.networks.files.reading import InputFile, Reader, Reading, find_files
+from pasquin.networks.files.reading import Deleted, InputFile, Reader, Reading, find_files
 from pasquin.networks.files.tables import read_csv, read_jsonl, read_parquet
 from pasquin.networks.files.texts import find_fortunes, read_fortune, read_text
 from pasquin.networks.files.twint import TWINT, read_twint
@@ -35,6 +35,7 @@ class _PageInMaking:
     posts: list[Post] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     quarantined: list[Quarantined] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     size: int = 0
 
     def add(self, reading: Reading) -> None:
@@ -47,6 +48,10 @@ class _PageInMaking:
         elif isinstance(reading, Quarantined):
             self.quarantined.append(reading)
             self.size += 1_000
+        elif isinstance(reading, Deleted):
+            self.deleted.append(reading.uri)
+            self.skipped["deleted"] += 1
+            self.size += 100
         else:
             self.skipped[reading] += 1
 
@@ -54,7 +59,7 @@ class _PageInMaking:
         return len(self.posts) >= posts or self.size >= PAGE_BYTES
 
     def finish(self, share: float) -> Page:
-        return Page(tuple(self.posts), None, dict(self.skipped), tuple(self.quarantined), share)
+        return Page(tuple(self.posts), None, dict(self.skipped), tuple(self.quarantined), share, tuple(self.deleted))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class BlockReading:
             return found
         if isinstance(found, Quarantined):
             self.quarantined.append(found)
-        elif found is not None:
+        elif isinstance(found, Post | str):
             self.skipped["empty" if isinstance(found, Post) else found] += 1
         return None
 

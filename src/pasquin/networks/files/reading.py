@@ -18,8 +18,16 @@ from pasquin.errors import InputError
 from pasquin.networks import Quarantined
 from pasquin.records import Post
 
-Reading = Post | Quarantined | str
-"""What a reader finds: a post, something unreadable, or (a text) the reason why something is no post of its own."""
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Word that a post was deleted: never taken, and no longer wanted where it was collected before."""
+
+    uri: str
+
+
+Reading = Post | Quarantined | Deleted | str
+"""What a reader finds: a post, something unreadable, word of a deletion, or (a text) why something is no post."""
 
 CHUNK: Final = 2**20
 EXCERPT: Final = 200

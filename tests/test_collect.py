@@ -34,7 +34,8 @@ from pasquin.networks import Page, files
 from pasquin.progress import Silent
 from pasquin.records import Post
 from pasquin.workspace import Workspace
-from pasquin.workspace.shards import open_shards, posts_query, read_list
+from pasquin.workspace.lists import read_list
+from pasquin.workspace.shards import open_shards, posts_query
 
 TWEETS = Path(__file__).parents[2] / "shared" / "data" / "tweets"
 

@@ -15,15 +15,15 @@ from pasquin.records import Post
 from pasquin.workspace import Workspace
 from pasquin.workspace import files as workspace_files
 from pasquin.workspace.cursors import Cursor, read_cursor, write_cursor
+from pasquin.workspace.lists import add_to_list, read_list
 from pasquin.workspace.shards import (
     COLUMNS,
     SHARED,
-    add_to_list,
     folder_name,
+    glob_literal,
     has_posts,
     open_shards,
     posts_query,
-    read_list,
 )
 from pasquin.workspace.tombstones import (
     add_tombstones,
@@ -157,6 +157,24 @@ def test_a_tombstone_cut_off_by_a_kill_was_never_there(workspace: Workspace) -> 
     path.write_bytes(b"nonsense\n" + path.read_bytes())
     with pytest.raises(WorkspaceError, match="damaged in line 1"):
         posts_query(workspace)
+
+
+def test_many_small_shards_become_one(workspace: Workspace) -> None:
+    """Watching for a year leaves no heap of files; a merge that was killed leaves nothing twice."""
+    with open_shards(workspace) as shards:
+        for number in range(100):
+            shards.append([post(number)], "feed:a", current=True)
+        folder = workspace.posts / "x" / "42"
+        assert len(list(folder.glob("*.parquet"))) <= 36
+        assert [row[0] for row in sorted(stored(workspace))] == sorted(post(number).uri for number in range(100))
+        last = sorted(folder.glob("*.parquet"))[-1]
+        (folder / "000500.parquet").write_bytes(last.read_bytes())  # as if a merge was killed
+        assert shards.append([post(number) for number in range(100)], "feed:a").new == 0
+        for number in range(100, 140):
+            assert shards.append([post(number)], "feed:a").new == 1
+    assert len(stored(workspace)) == 140
+    pattern = f"{glob_literal(folder)}/*.parquet"
+    assert duckdb.connect().execute("SELECT count(*) FROM read_parquet(?)", [pattern]).fetchall() == [(140,)]
 
 
 def test_many_small_accounts_share_a_shard(workspace: Workspace) -> None:

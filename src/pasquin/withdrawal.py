@@ -26,7 +26,15 @@ from pasquin.progress import Progress
 from pasquin.records import CorpusPost
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import SPLITS, clear_leftovers, forgotten_posts, read_corpus, read_dropped, write_corpus
-from pasquin.workspace.shards import remove_forgotten
+from pasquin.workspace.shards import (
+    COLUMNS,
+    forgotten_condition,
+    glob_literal,
+    has_posts,
+    rewrite_shard,
+    shard_database,
+    sql_text,
+)
 from pasquin.workspace.tombstones import (
     Tombstones,
     mark_withdrawn,
@@ -51,7 +59,7 @@ def withdraw(workspace: Workspace, progress: Progress, patience: float = 0.0) ->
     size = tombstones_state(workspace)[0]
     try:
         with _lock(workspace, "collect", patience):
-            result["posts"] = remove_forgotten(workspace)
+            result["posts"] = _remove_from_shards(workspace)
         with _lock(workspace, "prepare", patience):
             clear_leftovers(workspace)
             for name in workspace.corpora():
@@ -64,6 +72,29 @@ def withdraw(workspace: Workspace, progress: Progress, patience: float = 0.0) ->
     result["candidates"], result["trials"] = _withdraw_from_store(workspace, stones)
     mark_withdrawn(workspace, size)
     return result
+
+
+def _remove_from_shards(workspace: Workspace) -> int:
+    """Write the shards anew that hold something with a tombstone, one after the other; how many posts that were."""
+    if not read_tombstones(workspace) or not has_posts(workspace):
+        return 0
+    condition = forgotten_condition(workspace)
+    removed = 0
+    with shard_database(workspace) as database:
+        pattern = sql_text(f"{glob_literal(workspace.posts)}/*/*/*.parquet")
+        touched = database.execute(
+            f"SELECT filename, count(*) FROM read_parquet({pattern}, filename = true) AS post "
+            f"WHERE {condition} GROUP BY filename ORDER BY filename"
+        ).fetchall()
+        for name, count in touched:
+            rewrite_shard(
+                database,
+                Path(name),
+                f"SELECT {', '.join(COLUMNS)} FROM read_parquet({sql_text(glob_literal(Path(name)))}, "
+                f"file_row_number = true) AS post WHERE NOT {condition} ORDER BY file_row_number",
+            )
+            removed += count
+    return removed
 
 
 class _BusyError(WorkspaceError):

@@ -18,8 +18,9 @@ from pasquin.networks import Complete, Page, Quarantined
 from pasquin.records import Rights
 from pasquin.workspace import Workspace
 from pasquin.workspace.cursors import Cursor, read_cursor, write_cursor
+from pasquin.workspace.lists import add_to_list
 from pasquin.workspace.rights import PROVIDED, record
-from pasquin.workspace.shards import ShardWriter, add_to_list
+from pasquin.workspace.shards import ShardWriter
 from pasquin.workspace.tombstones import add_tombstones
 
 KNOWN: Final = "already collected"

@@ -12,7 +12,8 @@ import orjson
 from pasquin.errors import CorpusError, UsageError
 from pasquin.records import Post
 from pasquin.workspace import Workspace
-from pasquin.workspace.shards import COLUMNS, fetch_posts, has_posts, read_list
+from pasquin.workspace.lists import read_list
+from pasquin.workspace.shards import COLUMNS, fetch_posts, has_posts
 
 _NAMED = 8
 

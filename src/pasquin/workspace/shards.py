@@ -2,14 +2,12 @@
 
 A shard holds the posts of one page by one account, and the source they came from in its metadata. It is written under
 a temporary name, synced and renamed, so it is whole or not there. When a page has very many accounts with a few posts
-each, those share a shard in `_shared` instead of having a folder each. What has a tombstone is neither stored nor seen.
-
-`posts/lists/<name>.json` remembers which accounts a source list gave.
+each, those share a shard in `_shared` instead of having a folder each; many small shards are merged into one. What has
+a tombstone is neither stored nor seen.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,8 +21,8 @@ import orjson
 
 from pasquin.errors import Interrupted, ResourceError, WorkspaceError, disk_errors
 from pasquin.records import Post, Rights
-from pasquin.workspace import Workspace, check_name
-from pasquin.workspace.files import replacing, sync, write_atomically
+from pasquin.workspace import Workspace
+from pasquin.workspace.files import replacing, sync
 from pasquin.workspace.post_table import PostTable, open_memory
 from pasquin.workspace.tombstones import read_tombstones, tombstones_path
 
@@ -54,6 +52,10 @@ _SMALL: Final = 50
 """Posts of a page below which an account counts as small."""
 _MANY: Final = 50
 """Small accounts of a page from which they share a shard."""
+_SMALL_SHARD: Final = 256 * 2**10
+"""Bytes of a shard below which it counts as small."""
+_MERGED_FROM: Final = 32
+"""Small shards in a folder from which they are merged."""
 _PAGE_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
@@ -68,7 +70,7 @@ def posts_query(workspace: Workspace) -> str:
     Posts with a tombstone are left out here, and so everywhere. Call `has_posts` first: DuckDB refuses a pattern that
     matches no file. Raises WorkspaceError when the tombstones cannot be read.
     """
-    pattern = _text(f"{glob_literal(workspace.posts)}/*/*/*.parquet")
+    pattern = sql_text(f"{glob_literal(workspace.posts)}/*/*/*.parquet")
     where = f"WHERE NOT {forgotten_condition(workspace)}" if read_tombstones(workspace) else ""
     return (
         f"(SELECT {', '.join(COLUMNS)} FROM read_parquet({pattern}, union_by_name = true) AS post {where} "
@@ -78,7 +80,7 @@ def posts_query(workspace: Workspace) -> str:
 
 def forgotten_condition(workspace: Workspace) -> str:
     """SQL condition: there is a tombstone for the row `post` (call `read_tombstones` first: the file must be sound)."""
-    file = _text(glob_literal(tombstones_path(workspace)))
+    file = sql_text(glob_literal(tombstones_path(workspace)))
     stones = (
         f"read_json({file}, format = 'newline_delimited', ignore_errors = true, "
         "columns = {uri: 'VARCHAR', network: 'VARCHAR', account: 'VARCHAR'})"
@@ -98,14 +100,21 @@ def fetch_posts(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
 
     if not has_posts(workspace):
         return []
+    there = _shard_names(workspace)
     try:
         with duckdb.connect() as database:
             return database.execute(sql.replace("{posts}", posts_query(workspace))).fetchall()
     except duckdb.Error as exc:
+        if _shard_names(workspace) != there:  # a collector merged some meanwhile
+            return fetch_posts(workspace, sql)
         raise WorkspaceError(
             f"The collected posts cannot be read ({str(exc).splitlines()[0]}). "
             "Move the damaged file in `posts/` away and collect its source again."
         ) from exc
+
+
+def _shard_names(workspace: Workspace) -> set[Path]:
+    return set(workspace.posts.glob("*/*/*.parquet"))
 
 
 def glob_literal(path: Path) -> str:
@@ -199,9 +208,9 @@ class ShardWriter:
             finally:
                 path.unlink(missing_ok=True)
         if rights:  # X's API's are not ours to state
-            self._execute(f"UPDATE {page} SET rights = {_text(rights)} WHERE rights <> 'x-api'")
+            self._execute(f"UPDATE {page} SET rights = {sql_text(rights)} WHERE rights <> 'x-api'")
         elif unknown != "unknown":
-            self._execute(f"UPDATE {page} SET rights = {_text(unknown)} WHERE rights = 'unknown'")
+            self._execute(f"UPDATE {page} SET rights = {sql_text(unknown)} WHERE rights = 'unknown'")
         return page, refused
 
     def _execute(self, sql: str) -> list[tuple[Any, ...]]:
@@ -282,7 +291,7 @@ class ShardWriter:
             rights_now = f"CASE WHEN {own} THEN new.rights ELSE old.rights END"
         else:
             whole = f"({current} AND new.text <> old.text)"
-            rights_now = f"CASE WHEN 'x-api' IN (old.rights, new.rights) THEN old.rights ELSE {_text(rights)} END"
+            rights_now = f"CASE WHEN 'x-api' IN (old.rights, new.rights) THEN old.rights ELSE {sql_text(rights)} END"
         self._database.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE changed AS
@@ -304,12 +313,9 @@ class ShardWriter:
             for name in COLUMNS
         )
         for (name,) in names:
-            rewrite_shard(
-                self._database,
-                Path(name),
-                f"SELECT {values} FROM read_parquet({_text(glob_literal(Path(name)))}, file_row_number = true) AS old "
-                f"LEFT JOIN changed ON changed.uri = old.uri AND shard = {_text(name)} ORDER BY file_row_number",
-            )
+            shard = f"read_parquet({sql_text(glob_literal(Path(name)))}, file_row_number = true)"
+            joined = f"{shard} AS old LEFT JOIN changed ON changed.uri = old.uri AND shard = {sql_text(name)}"
+            rewrite_shard(self._database, Path(name), f"SELECT {values} FROM {joined} ORDER BY file_row_number")
         return int(self._database.execute("SELECT count(*) FROM changed").fetchall()[0][0])
 
     def _plan(self, page: str, counts: list[tuple[str, str, int]]) -> Iterator[tuple[Path, str]]:
@@ -321,16 +327,37 @@ class ShardWriter:
         for network, account, _ in counts:
             if (network, account) not in small:
                 folder = self._workspace.posts / network / folder_name(account)
-                yield folder, f"{select} network = {_text(network)} AND account = {_text(account)}"
+                yield folder, f"{select} network = {sql_text(network)} AND account = {sql_text(account)}"
         for network in sorted({network for network, _ in small}):
-            names = ", ".join(_text(account) for other, account in sorted(small) if other == network)
-            query = f"{select} network = {_text(network)} AND account IN ({names}) ORDER BY rowid"  # IN may be a join
+            names = ", ".join(sql_text(account) for other, account in sorted(small) if other == network)
+            query = (
+                f"{select} network = {sql_text(network)} AND account IN ({names}) ORDER BY rowid"  # IN may be a join
+            )
             yield self._workspace.posts / network / SHARED, query
 
     def _write_shard(self, folder: Path, query: str, source: str) -> None:
-        numbers = [int(path.stem) for path in folder.glob("*.parquet") if path.stem.isdecimal()]
-        with replacing(folder / f"{max(numbers, default=0) + 1:06d}.parquet") as temporary:
+        there = [path for path in folder.glob("*.parquet") if path.stem.isdecimal()]
+        number = max((int(path.stem) for path in there), default=0) + 1
+        with replacing(folder / f"{number:06d}.parquet") as temporary:
             _copy(self._database, query, temporary, {"source": source})
+        small = sorted(path for path in there if path.stat().st_size < _SMALL_SHARD)
+        if len(small) >= _MERGED_FROM:
+            self._merge(small)
+
+    def _merge(self, small: Sequence[Path]) -> None:
+        """Put the posts of small shards into the first of them; after a kill before the others went, once more."""
+        names = ", ".join(sql_text(glob_literal(path)) for path in small)
+        columns = ", ".join(COLUMNS)
+        rewrite_shard(
+            self._database,
+            small[0],
+            f"SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY uri ORDER BY filename) AS copy FROM "
+            f"read_parquet([{names}], filename = true, file_row_number = true)) WHERE copy = 1 "
+            "ORDER BY filename, file_row_number",
+        )
+        for path in small[1:]:
+            path.unlink()
+        sync(small[0].parent)
 
 
 def rewrite_shard(database: DuckDBPyConnection, path: Path, query: str) -> int:
@@ -348,42 +375,11 @@ def rewrite_shard(database: DuckDBPyConnection, path: Path, query: str) -> int:
     return rows
 
 
-def remove_forgotten(workspace: Workspace) -> int:
-    """Write the shards anew without the posts that have a tombstone; how many posts that were. Hold the lock `collect`.
-
-    A shard is replaced at once, so a run that is killed leaves the others for the next. Raises WorkspaceError or
-    ResourceError.
-    """
-    import duckdb
-
-    if not read_tombstones(workspace) or not has_posts(workspace):
-        return 0
-    pattern = _text(f"{glob_literal(workspace.posts)}/*/*/*.parquet")
-    condition = forgotten_condition(workspace)
-    removed = 0
-    with _write_errors(), duckdb.connect(config={"temp_directory": str(workspace.posts / ".spill")}) as database:
-        touched = database.execute(
-            f"SELECT filename, count(*) FROM read_parquet({pattern}, filename = true) AS post "
-            f"WHERE {condition} GROUP BY filename ORDER BY filename"
-        ).fetchall()
-        for name, count in touched:
-            rewrite_shard(
-                database,
-                Path(name),
-                f"SELECT {', '.join(COLUMNS)} FROM read_parquet({_text(glob_literal(Path(name)))}, "
-                f"file_row_number = true) AS post WHERE NOT {condition} ORDER BY file_row_number",
-            )
-            removed += count
-    return removed
-
-
 def _copy(database: DuckDBPyConnection, query: str, path: Path, metadata: dict[str, str]) -> int:
-    pairs = ", ".join(f"{name}: {_text(value)}" for name, value in metadata.items())
-    rows = database.execute(
-        f"COPY ({query}) TO {_text(path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, USE_TMP_FILE false, "
-        f"KV_METADATA {{{pairs}}})"
-    ).fetchall()
-    return int(rows[0][0])
+    pairs = ", ".join(f"{name}: {sql_text(value)}" for name, value in metadata.items())
+    options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, USE_TMP_FILE false"
+    copied = f"COPY ({query}) TO {sql_text(path)} ({options}, KV_METADATA {{{pairs}}})"
+    return int(database.execute(copied).fetchall()[0][0])
 
 
 @contextmanager
@@ -396,12 +392,12 @@ def open_shards(workspace: Workspace) -> Iterator[ShardWriter]:
 
     with _write_errors():
         workspace.posts.mkdir(exist_ok=True)
-        for pattern in (".*.tmp", "*/*/.*.tmp", "lists/.*.tmp"):
+        for pattern in (".*.tmp", "*/*/.*.tmp", "lists/.*.tmp", "cursors/.*.tmp"):
             for leftover in workspace.posts.glob(pattern):
                 leftover.unlink(missing_ok=True)
     with open_memory() as database:
         with suppress(duckdb.Error):  # another workspace of this process may have needed one before
-            database.execute(f"SET temp_directory = {_text(workspace.posts / '.spill')}")
+            database.execute(f"SET temp_directory = {sql_text(workspace.posts / '.spill')}")
         writer = ShardWriter(workspace, database)
         try:
             yield writer
@@ -421,15 +417,24 @@ def _write_page(posts: Iterable[Post], path: Path) -> tuple[tuple[Post, str], ..
     return tuple(refused)
 
 
-def _text(value: object) -> str:
+def sql_text(value: object) -> str:
     """A value as an SQL text."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def _read_json(path: Path) -> str:
     """SQL that reads the posts of a page."""
-    columns = ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in COLUMNS.items())
-    return f"read_json({_text(glob_literal(path))}, format = 'newline_delimited', columns = {{{columns}}})"
+    columns = ", ".join(f"{sql_text(name)}: {sql_text(kind)}" for name, kind in COLUMNS.items())
+    return f"read_json({sql_text(glob_literal(path))}, format = 'newline_delimited', columns = {{{columns}}})"
+
+
+@contextmanager
+def shard_database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
+    """A database to rewrite shards with, in which errors are ours. Raises WorkspaceError and ResourceError."""
+    import duckdb
+
+    with _write_errors(), duckdb.connect(config={"temp_directory": str(workspace.posts / ".spill")}) as database:
+        yield database
 
 
 @contextmanager
@@ -455,38 +460,3 @@ def _write_errors() -> Iterator[None]:
             f"The collected posts could not be read or written ({reason}). If a shard under `posts/` is damaged, "
             "move it away and collect its source again."
         ) from exc
-
-
-def read_list(workspace: Workspace, name: str) -> list[tuple[str, str]]:
-    """The (network, account) pairs that the source list `name` gave in all runs, sorted.
-
-    Raises WorkspaceError, naming the lists there are, when it was never collected.
-    """
-    path = _list_path(workspace, name)
-    try:
-        pairs = json.loads(path.read_text(encoding="utf-8"))["accounts"]
-        return sorted((str(network), str(account)) for network, account in pairs)
-    except FileNotFoundError as exc:
-        there = ", ".join(sorted(found.stem for found in path.parent.glob("*.json"))) or "none yet"
-        raise WorkspaceError(
-            f"No source list `{name}` was collected here (there are: {there}). "
-            f"Collect it with `pasquin collect @sources/{name}.txt`."
-        ) from exc
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise WorkspaceError(f"{path} is damaged. Remove it and collect `@sources/{name}.txt` again.") from exc
-
-
-def add_to_list(workspace: Workspace, name: str, accounts: Iterable[tuple[str, str]]) -> None:
-    """Remember that the source list `name` gave posts of these (network, account) pairs too."""
-    path = _list_path(workspace, name)
-    known = set(read_list(workspace, name)) if path.exists() else set()
-    wanted = known | set(accounts)
-    if wanted == known:
-        return
-    content = {"list": name, "accounts": [list(pair) for pair in sorted(wanted)]}
-    with disk_errors("write the source list's accounts"):
-        write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _list_path(workspace: Workspace, name: str) -> Path:
-    return workspace.posts / "lists" / f"{check_name(name, 'source list')}.json"

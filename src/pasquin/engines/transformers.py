@@ -9,6 +9,7 @@ turns a token, in float32 hardly ever.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +54,8 @@ class Transformers:
 
         Raises ModelError when it is damaged or not a causal language model, ResourceError when memory is short.
         """
+        # Threads that wait by spinning are several times slower beside any other program; read when torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
         import transformers
         from safetensors import SafetensorError

@@ -9,17 +9,22 @@ import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pasquin.collect import collect
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page
 from pasquin.networks.x_archive import x_archive
 from pasquin.records import Post
+from pasquin.workspace import Workspace
+from pasquin.workspace.shards import posts_query
 
 SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "samples"
+MILAHU = "milahu__twitter-milahu104__"
 ACCOUNT = 'window.YTD.account.part0 = [ {"account": {"username": "Ada", "accountId": "42"}} ]'
 
 
@@ -27,7 +32,8 @@ def read(path: Path, **options: object) -> Page:
     pages = list(x_archive(CollectSettings(**options)).posts(str(path), None))  # type: ignore[arg-type]
     skipped = {reason: count for page in pages for reason, count in page.skipped.items()}
     quarantined = tuple(piece for page in pages for piece in page.quarantined)
-    return Page(tuple(post for page in pages for post in page.posts), None, skipped, quarantined)
+    deleted = tuple(uri for page in pages for uri in page.deleted)
+    return Page(tuple(post for page in pages for post in page.posts), None, skipped, quarantined, deleted=deleted)
 
 
 def make_zip(path: Path, entries: dict[str, str | bytes]) -> Path:
@@ -92,7 +98,8 @@ def test_current_archive(tmp_path: Path) -> None:
     assert [post.text for post in page.posts[1:]] == ["RT @bo: words…", "@bo yes", "and so", "part one"]
     assert [post.is_repost for post in page.posts] == [False, True, False, False, False]
     assert [post.reply_to for post in page.posts] == [None, None, "https://x.com/i/status/9", None, None]
-    assert page.skipped == {"twice in the archive": 1}
+    assert page.skipped == {"twice in the archive": 1, "deleted": 1}
+    assert page.deleted == ("https://x.com/i/status/16",)
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "unpacked")
     assert read(tmp_path / "unpacked").posts == page.posts
@@ -133,8 +140,101 @@ def test_long_posts_get_their_full_text(tmp_path: Path) -> None:
         + json.dumps([{"noteTweet": note}, {"noteTweet": orphan}, {}]),
     }
     page = read(make_zip(tmp_path / "a.zip", entries))
-    assert [post.text for post in page.posts] == [whole, "A very short one"]
+    assert [post.text for post in page.posts] == [whole.replace("&", "&amp;"), "A very short one"]
     assert page.skipped == {"long post without its tweet": 1}
+
+
+def test_links_are_written_out_and_pictures_dropped(tmp_path: Path) -> None:
+    def link(short: str, long: str) -> dict[str, object]:
+        return {"url": short, "expanded_url": long, "indices": ["0", "9"]}
+
+    page = read(
+        make_zip(
+            tmp_path / "a.zip",
+            {
+                "data/account.js": ACCOUNT,
+                "data/tweets.js": tweets_js(
+                    tweet(
+                        1,
+                        "🎈 &lt;tea&gt; https://t.co/a, then https://t.co/pic",
+                        entities={
+                            "urls": [link("https://t.co/a", "https://shop.example/?a=1&b=2")],
+                            "media": [link("https://t.co/pic", "https://x.com/a/photo/1")],
+                        },
+                    ),
+                    tweet(2, "https://t.co/pic", entities={"media": [link("https://t.co/pic", "https://x.com/p")]}),
+                    tweet(3, "https://t.co/a?", entities={"urls": [{"url": 5}, 7, link("https://t.co/ab", "x")]}),
+                ),
+            },
+        )
+    )
+    assert [post.text for post in page.posts] == [
+        "🎈 &lt;tea&gt; https://shop.example/?a=1&amp;b=2, then",
+        "https://t.co/pic",
+        "https://t.co/a?",
+    ]
+
+
+def test_what_was_deleted_goes_and_what_is_in_a_community_is_counted(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "bot")
+    entries: dict[str, str | bytes] = {
+        "data/account.js": ACCOUNT,
+        "data/tweets.js": tweets_js(tweet(1, "a"), tweet(2, "b")),
+    }
+    path = make_zip(tmp_path / "a.zip", entries)
+    assert collect(workspace, [f"x-archive:{path}"])["new"] == 2
+    entries["data/deleted-tweets.js"] = tweets_js(tweet(2, "b", deleted_at="Mon Oct 20 17:11:38 +0000 2025"))
+    entries["data/community-tweet.js"] = tweets_js(tweet(3, "c", community_id="5"), tweet(4, "d", community_id="5"))
+    result = collect(workspace, [f"x-archive:{make_zip(path, entries)}"])
+    assert (result["posts"], result["new"], result["deleted"]) == (1, 0, 1)
+    assert result["skipped"] == {"deleted": 1, "in a community": 2, "already collected": 1}
+    assert duckdb.sql(f"SELECT text FROM {posts_query(workspace)}").fetchall() == [("a",)]
+
+
+def test_posts_have_the_handle_of_their_time_and_missing_parts_are_said(tmp_path: Path) -> None:
+    def change(moment: str, old: str, new: str) -> dict[str, object]:
+        inner = {"changedAt": moment, "changedFrom": old, "changedTo": new}
+        return {"screenNameChange": {"accountId": "42", "screenName": inner}}
+
+    changes = [change("2020-01-01T00:00:00.000Z", "miss_a", "Ada"), change("2015-01-01T00:00:00.000Z", "a", "miss_a")]
+    parts = [{"fileName": f"data/tweets{part}.js"} for part in ("", "-part1")]
+    times = [f"Mon Oct 20 17:11:38 +0000 {year}" for year in (2014, 2016, 2024)]
+    entries: dict[str, str | bytes] = {
+        "data/account.js": ACCOUNT,
+        "data/screen-name-change.js": f"window.YTD.screen_name_change.part0 = {json.dumps(changes)}",
+        "data/manifest.js": "window.__THAR_CONFIG = " + json.dumps({"dataTypes": {"tweets": {"files": parts}}}),
+        "data/tweets.js": tweets_js(*[tweet(number, "hi", created_at=time) for number, time in enumerate(times, 1)]),
+    }
+    page = read(make_zip(tmp_path / "a.zip", entries))
+    assert [post.handle for post in page.posts] == ["a", "miss_a", "Ada"]
+    assert ["part1.js and lacks it" in piece.reason for piece in page.quarantined] == [True]
+
+
+def test_the_tables_of_old_archives(tmp_path: Path) -> None:
+    table = (
+        '"tweet_id","in_reply_to_status_id","in_reply_to_user_id","retweeted_status_id","timestamp","text","expanded_urls"\n'
+        '"556823","","","","2013-02-01 04:12:21 +0000","two\nlines, “quoted” ""so"""\n'
+        '"2","9","7","","2009-07-30 00:00:00 +0000","@bo yes","https://a.example","https://b.example"\n'
+        '"3","","","5","2009-07-30 00:00:00 +0000","theirs",""\n'
+        '"x","","","","","no id",""\n'
+    )
+    details = 'var user_details =  {"screen_name": "ada", "id": "42"}'
+    path = make_zip(
+        tmp_path / "a.zip", {"data/js/user_details.js": details, "tweets.csv": b"\xef\xbb\xbf" + table.encode()}
+    )
+    page = read(path)
+    assert [(post.text, post.account, post.is_repost, post.reply_to) for post in page.posts] == [
+        ('two\nlines, “quoted” "so"', "42", False, None),
+        ("@bo yes", "42", False, "https://x.com/i/status/9"),
+        ("theirs", "42", True, None),
+    ]
+    assert [piece.reason for piece in page.quarantined] == ["it has no id"]
+    single = tmp_path / "2013_01.csv"
+    single.write_bytes(table.encode() + b'"4","","","","","caf\xe9",""\n')
+    page = read(single, account="42")
+    assert (len(page.posts), [piece.reason for piece in page.quarantined]) == (3, ["it has no id", "it is not UTF-8"])
+    (tmp_path / "tweets.js").write_text(tweets_js(tweet(1, "alone")))
+    assert read(tmp_path / "tweets.js", account="42").posts[0].text == "alone"
 
 
 def test_whose_archive_it_is(tmp_path: Path) -> None:
@@ -256,3 +356,15 @@ def test_real_archives(tmp_path: Path) -> None:
     }
     grailbird = read(make_zip(tmp_path / "grailbird.zip", dict(months)))
     assert (len(grailbird.posts), grailbird.quarantined, grailbird.posts[0].account) == (1_198, (), "36823")
+    assert {post.handle for post in grailbird.posts} == {"anildash"}
+    tables = read(SAMPLES / "x_archive_grailbird" / "anildash__tweets__2013_01.csv", account="36823")
+    assert (len(tables.posts), tables.quarantined) == (1_190, ())
+    assert {post.uri for post in tables.posts} <= {post.uri for post in grailbird.posts}
+    deleted = {
+        "data/tweets.js": tweets_js(tweet(1, "stays")),
+        "data/account.js": ACCOUNT,
+        "data/deleted-tweets.js": (SAMPLES / "x_archive_new" / f"{MILAHU}deleted-tweets.js").read_bytes(),
+        "data/community-tweet.js": (SAMPLES / "x_archive_new" / f"{MILAHU}community-tweet.js").read_bytes(),
+    }
+    page = read(make_zip(tmp_path / "deleted.zip", dict(deleted)))
+    assert (len(page.posts), page.skipped, len(page.deleted)) == (1, {"deleted": 20, "in a community": 3}, 20)

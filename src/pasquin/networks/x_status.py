@@ -38,6 +38,7 @@ def with_links(text: str, entities: object, extended: object = None) -> str:
     """The text with its short links written out and those to its own pictures removed.
 
     Links are found by their letters and not by their indices, which count differently in each of X's formats.
+    Where nothing else would be left, the text stays as it is.
     """
     links: dict[str, str] = {}
     for link in _items(entities, "urls"):
@@ -52,7 +53,7 @@ def with_links(text: str, entities: object, extended: object = None) -> str:
     if not links:
         return text
     written = _SHORT_LINK.sub(lambda found: links.get(found[0], found[0]), text)
-    return written.rstrip() if written != text else text
+    return (written.rstrip() if written != text else text) or text
 
 
 def _long(link: Mapping[str, Any]) -> object:

@@ -22,6 +22,7 @@ from pasquin.errors import InputError
 from pasquin.networks.bluesky.archive import bluesky_archive
 from pasquin.networks.bluesky.car import POSTS, Entry, Gap, _blocks, _varint_block, read_repository
 from pasquin.networks.bluesky.records import SIGNED_IN_ONLY, tid_time, to_post
+from pasquin.networks.files.guess import guess_source
 from pasquin.networks.values import to_time
 from pasquin.records import Post
 
@@ -364,6 +365,13 @@ def test_saved_answers_of_the_api_are_read(tmp_path: Path) -> None:
     assert reasons == ["it is no JSON"]
     with pytest.raises(InputError, match="holds no posts of Bluesky"):
         read(b'{"name": "something else"}', tmp_path, "other.json")
+
+
+def test_bare_paths_are_recognised(tmp_path: Path) -> None:
+    (tmp_path / "repo.car").write_bytes(car(*repository(many(1))))
+    (tmp_path / "saved.json").write_text(json.dumps({"records": [{"uri": "at://x", "value": record("x")}]}))
+    for name in ("repo.car", "saved.json"):
+        assert guess_source(str(tmp_path / name), CollectSettings()) == "bluesky-archive"
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are not here")

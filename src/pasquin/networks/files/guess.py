@@ -14,10 +14,11 @@ from pasquin.config import CollectSettings
 from pasquin.errors import UsageError
 from pasquin.networks.files.reading import InputFile, find_files, plain_suffix
 
-_SUFFIXES: Final = {".zip": "x-archive", ".csv": "csv", ".parquet": "parquet"}
+_SUFFIXES: Final = {".zip": "x-archive", ".csv": "csv", ".parquet": "parquet", ".car": "bluesky-archive"}
 _LOOK: Final = 64 * 2**10
 _OUTBOX: Final = "outbox.json"
 _MARKS: Final = (
+    ("bluesky-archive", re.compile(rb'"\$type"\s{0,9}:\s{0,9}"app\.bsky\.feed\.')),
     (
         "mastodon-archive",
         re.compile(rb'"orderedItems"\s{0,9}:|"(?:id|type)"\s{0,9}:\s{0,9}"(?:outbox.json|OrderedCollection)"'),

@@ -277,7 +277,7 @@ class Transport:
                 if not lost and failed and len(failed) < self._routes.count():
                     continue
             tries += 1
-        raise no_way(call.url.host, self._routes.count(), f"{reason} {tries} times")
+        raise no_way(call.url.host, self._routes.count(), f"{reason} ({tries} tries)")
 
     def _pause(self, tries: int) -> float:
         """Seconds before another try: doubling, half of it by chance."""

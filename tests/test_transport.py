@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import ipaddress
 import json
 import logging
@@ -244,6 +245,20 @@ def test_pages_instead_of_data_and_circles_are_named(server: HostileServer) -> N
         asking.get_json(server.url("/junk"))
     with pytest.raises(NetworkError, match="round in circles"):
         asking.get(server.url("/circle"))
+
+
+def test_compressed_answers_and_their_encodings_are_read(server: HostileServer) -> None:
+    kinds = {"/latin": ("text/plain; charset=latin-1", "latin-1"), "/odd": ("text/plain; charset=no-such", "utf-8")}
+    for path, (kind, encoding) in kinds.items():
+        body = gzip.compress("Grüße".encode(encoding))
+        server.answers[path] = lambda request, _, body=body, kind=kind: give(
+            request, body, Content_Encoding="gzip", Content_Type=kind, Link='</x>; rel="next"'
+        )
+        answer = transport(server).get(server.url(path))
+        assert (answer.text, answer.link("next")) == ("Grüße", server.url("/x"))
+    server.answers["/cut"] = lambda request, _: give(request, gzip.compress(b"x" * 99)[:-9], Content_Encoding="gzip")
+    with pytest.raises(NetworkError, match="the connection broke"):
+        transport(server).get(server.url("/cut"))
 
 
 def test_links_redirects_and_the_user_agent(server: HostileServer) -> None:

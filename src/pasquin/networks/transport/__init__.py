@@ -30,6 +30,7 @@ import platformdirs
 
 import pasquin
 from pasquin.errors import InwardAddress, NetworkError, RateLimited, Refused
+from pasquin.networks.transport.answers import Response, authority, reason_of, refusal, shown, whole
 from pasquin.networks.transport.body import Oversized, chunks
 from pasquin.networks.transport.budgets import Budgets
 from pasquin.networks.transport.cache import Cache
@@ -37,7 +38,17 @@ from pasquin.networks.transport.guard import Guard
 from pasquin.networks.transport.rates import wait_asked
 from pasquin.networks.transport.routes import Route, Routes, no_way
 
-__all__ = ["InwardAddress", "NetworkError", "Oversized", "RateLimited", "Refused", "Response", "Transport", "shared"]
+__all__ = [
+    "InwardAddress",
+    "NetworkError",
+    "Oversized",
+    "RateLimited",
+    "Refused",
+    "Response",
+    "Transport",
+    "shared",
+    "shown",
+]
 
 USER_AGENT: Final = f"Pasquin/{pasquin.__version__} (+https://pypi.org/project/pasquin)"
 TRIES: Final = 5
@@ -65,44 +76,6 @@ class _Settings(Protocol):
 
 
 @dataclass(frozen=True)
-class Response:
-    """A whole answer. `url` is where it came from in the end; it may hold secrets, so show `shown(url)` instead."""
-
-    url: str
-    status: int
-    headers: httpx.Headers
-    content: bytes = field(repr=False)
-    unchanged: bool = False
-    """Whether the service said that it is the same as the last time (the content then comes from the cache)."""
-
-    @property
-    def text(self) -> str:
-        """The content as text, in the encoding it says."""
-        return httpx.Response(self.status, headers=self.headers, content=self.content).text
-
-    def json(self) -> Any:
-        """The content, parsed. Raises NetworkError when it is no JSON, a web page for example."""
-        try:
-            return orjson.loads(self.content)
-        except orjson.JSONDecodeError as exc:
-            is_page = self.content.lstrip()[:1] == b"<"
-            what = "a web page instead of data" if is_page else "something that is no JSON"
-            raise NetworkError(
-                f"{shown(self.url)} answered with {what}. Is it the right kind of server? Try again later.",
-                status=self.status,
-                body=self.content[:_EXCERPT],
-            ) from exc
-
-    def link(self, rel: str) -> str | None:
-        """The address that a `Link` header gives for `rel` (`next`, `prev`), absolute; None when there is none."""
-        found = httpx.Response(self.status, headers=self.headers).links.get(rel, {}).get("url")
-        try:
-            return str(httpx.URL(self.url).join(found)) if found else None
-        except (httpx.InvalidURL, ValueError):
-            return None
-
-
-@dataclass(frozen=True)
 class _Call:
     """One question: where, how, on whose behalf."""
 
@@ -113,10 +86,6 @@ class _Call:
     account: str
     repeatable: bool
     accept: Collection[int]
-
-
-_EXCERPT: Final = 64 * 1024
-"""Bytes of a refusal that are kept for the code that knows its words."""
 
 
 class Transport:
@@ -145,7 +114,7 @@ class Transport:
 
         Without it a host is asked at most 300 times in 5 minutes. What is said first counts.
         """
-        self._budgets.limit(_authority(self._guard.check(url)), requests, seconds, account)
+        self._budgets.limit(authority(self._guard.check(url)), requests, seconds, account)
 
     def stop(self) -> None:
         """End all waiting in all threads with Interrupted; the transport is of no more use then."""
@@ -177,7 +146,7 @@ class Transport:
         kept = self._cache.get(_full(url, params)) if keep and self._cache and not secret else None
         wanted = dict(headers or {}) | (kept.conditions() if kept else {})
         call = self._call("GET", url, params, wanted, account, accept=(*accept, 304) if kept else accept)
-        response = self._ask(call, lambda answer: _whole(answer, max_bytes))
+        response = self._ask(call, lambda answer: whole(answer, max_bytes))
         if kept and response.status == 304:
             return Response(response.url, 200, kept.headers, kept.content, unchanged=True)
         if keep and self._cache and not secret and response.status == 200:
@@ -205,7 +174,7 @@ class Transport:
         """
         wanted = dict(headers or {}) | {"Content-Type": "application/json"}
         call = self._call("POST", url, None, wanted, account, orjson.dumps(body), repeatable, accept)
-        return self._ask(call, lambda answer: _whole(answer, max_bytes))
+        return self._ask(call, lambda answer: whole(answer, max_bytes))
 
     def download(
         self,
@@ -262,14 +231,14 @@ class Transport:
                     if answer.is_success or answer.status_code in call.accept:
                         return read(answer)
                     if answer.status_code not in _PASSING:
-                        raise _refused(answer)
+                        raise refusal(answer)
                     reason = f"it answered {answer.status_code}"
                     if answer.status_code != 429 and not call.repeatable:
                         break
                     if answer.status_code == 429 and wait_asked(429, answer.headers) is None:
-                        self._budgets.hold(_authority(call.url), self._pause(tries + 1) * 2)
+                        self._budgets.hold(authority(call.url), self._pause(tries + 1) * 2)
             except httpx.TransportError as exc:
-                reason = _why(exc)
+                reason = reason_of(exc)
                 lost = not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
                 if lost and not call.repeatable:
                     raise no_way(call.url.host, self._routes.count(), reason) from exc
@@ -286,7 +255,7 @@ class Transport:
     @contextmanager
     def _sent(self, call: _Call, failed: list[Route]) -> Iterator[httpx.Response]:
         """Send a request when it is its host's turn; the answer's body is read in the block."""
-        host = _authority(call.url)
+        host = authority(call.url)
         with self._budgets.turn(host, call.account):
             port = call.url.port or (443 if call.url.scheme == "https" else 80)
             route = self._routes.pick(call.url.host, port, failed)
@@ -324,7 +293,7 @@ class Transport:
             raise NetworkError(f"{shown(call.url)} sends us to an address that is none.") from exc
         target = self._guard.check(joined)
         headers = dict(call.headers)
-        if _authority(target) != _authority(call.url):
+        if authority(target) != authority(call.url):
             headers = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
         method, body = (call.method, call.body) if answer.status_code in (307, 308) else ("GET", None)
         return _Call(method, target, headers, body, call.account, call.repeatable, call.accept)
@@ -384,21 +353,6 @@ def _folder() -> Path:
     return Path(platformdirs.user_cache_dir("pasquin")) / "http"
 
 
-def shown(url: str | httpx.URL) -> str:
-    """An address as it may be shown: without user, query and fragment, where secrets are."""
-    try:
-        parsed = httpx.URL(url)
-        return f"{parsed.scheme}://{_authority(parsed)}{parsed.path}"[:200]
-    except (httpx.InvalidURL, ValueError, TypeError):
-        return "an address that is none"
-
-
-def _authority(url: httpx.URL) -> str:
-    """Host (and port, when not the usual one): what a budget is for."""
-    host = url.host.lower().removesuffix(".")
-    return host if url.port is None else f"[{host}]:{url.port}" if ":" in host else f"{host}:{url.port}"
-
-
 def _full(url: str, params: Mapping[str, str | int] | None) -> str:
     try:
         return str(httpx.URL(url).copy_merge_params(params)) if params else url
@@ -414,40 +368,3 @@ def _request(call: _Call) -> httpx.Request:
 
 def _has_secret(headers: Mapping[str, str] | None) -> bool:
     return any(name.lower() in _SECRET_HEADERS for name in headers or {})
-
-
-def _whole(answer: httpx.Response, most: int) -> Response:
-    content = b"".join(chunks(answer, most))
-    return Response(str(answer.request.url), answer.status_code, answer.headers, content)
-
-
-_SAYINGS: Final = {
-    401: "asks for a sign-in we do not have",
-    403: "does not allow it",
-    404: "does not have it: it may have been renamed, moved or deleted",
-    410: "says it is gone",
-    451: "may not show it for legal reasons",
-}
-
-
-def _refused(answer: httpx.Response) -> Refused:
-    """The refusal with what the service said of it."""
-    try:
-        body = b"".join(chunks(answer, _EXCERPT))
-    except (NetworkError, httpx.TransportError):
-        body = b""
-    status = answer.status_code
-    saying = _SAYINGS.get(status, "refuses")
-    return Refused(f"{shown(answer.request.url)} {saying} (it answered {status}).", status=status, body=body)
-
-
-def _why(error: httpx.TransportError) -> str:
-    """A failure in a word that names no secret."""
-    if isinstance(error, httpx.ProxyError):
-        return "the proxy refused"
-    if isinstance(error, httpx.ConnectError):
-        text = str(error)
-        return text if text.startswith("the name ") else "the connection could not be made"
-    if isinstance(error, httpx.TimeoutException):
-        return "it took too long"
-    return "the connection broke"

@@ -9,20 +9,25 @@ import io
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from cbrrr import CID, encode_dag_cbor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hostile_server import give, hostile_server
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
+from pasquin.networks.bluesky import BlueskySource
 from pasquin.networks.bluesky.archive import bluesky_archive
 from pasquin.networks.bluesky.car import POSTS, Entry, Gap, _blocks, _varint_block, read_repository
 from pasquin.networks.bluesky.records import SIGNED_IN_ONLY, tid_time, to_post
 from pasquin.networks.files.guess import guess_source
+from pasquin.networks.transport import Transport
 from pasquin.networks.values import to_time
 from pasquin.records import Post
 
@@ -365,6 +370,29 @@ def test_saved_answers_of_the_api_are_read(tmp_path: Path) -> None:
     assert reasons == ["it is no JSON"]
     with pytest.raises(InputError, match="holds no posts of Bluesky"):
         read(b'{"name": "something else"}', tmp_path, "other.json")
+
+
+def test_counts_come_from_the_appview_where_it_answers() -> None:
+    def answer(request: Any, number: int) -> None:
+        uris = parse_qs(urlsplit(request.path).query)["uris"]
+        assert len(uris) <= 25
+        if number == 3:
+            give(request, b"<html>", 400)
+        else:
+            give(
+                request,
+                json.dumps({"posts": [{"uri": uri, "likeCount": 7, "repostCount": 2} for uri in uris]}).encode(),
+            )
+
+    posts = [replace(as_post(), uri=f"at://{DID}/{POSTS}{number}") for number in range(60)]
+    with hostile_server() as server:
+        server.answers["/xrpc/app.bsky.feed.getPosts"] = answer
+        chosen = CollectSettings(
+            bluesky_api=server.url(""), allow_private_hosts=(server.host,), bluesky_engagement=True, max_wait_seconds=1
+        )
+        counted = BlueskySource(chosen, Transport(chosen))._counted(posts)
+    assert [post.likes for post in counted] == [7] * 50 + [None] * 10
+    assert [post.uri for post in counted] == [post.uri for post in posts]
 
 
 def test_bare_paths_are_recognised(tmp_path: Path) -> None:

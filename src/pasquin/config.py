@@ -71,6 +71,8 @@ class CollectSettings(StageSettings):
     bluesky_engagement: bool = False
     """Ask the AppView for likes and reposts, 25 posts a request."""
 
+    max_download_bytes: int = Field(50 * 2**30, ge=1)
+    """The largest data set that is brought here from an address; it needs that much room in the temporary folder."""
     max_cost: float | None = Field(None, ge=0)
     """US dollars that all paid requests of a run may cost together; without it none is made."""
     x_read_cost: float = Field(0.005, ge=0)

@@ -17,6 +17,7 @@ from pasquin.errors import InputError
 from pasquin.networks import Page, Quarantined
 from pasquin.networks.files.bulk import BulkFormat, blocks, read_block
 from pasquin.networks.files.reading import Deleted, InputFile, Reader, Reading, find_files
+from pasquin.networks.files.remote import fetched, is_url, local_path
 from pasquin.networks.files.tables import read_csv, read_jsonl, read_parquet
 from pasquin.networks.files.texts import find_fortunes, read_fortune, read_text
 from pasquin.networks.files.twint import TWINT, read_twint
@@ -71,15 +72,25 @@ class FileSource:
     read: Reader
     bulk: BulkFormat | None = None
     """How DuckDB reads this format, where it can."""
+    suffixes: tuple[str, ...] = ()
+    """Where an address may stand for the path: the suffixes of such files there."""
     reads_files: bool = True
 
     def posts(self, account: str, since: str | None) -> Iterator[Page]:
-        """Pages of the posts in the files that `account` (a path, directory or pattern) means.
+        """Pages of the posts in the files that `account` (a path, directory, pattern or address) means.
 
         A file may have changed, so it is always read whole: `since` is not used. One unreadable file among several
         is quarantined as a whole. Raises InputError when there is no file, or the only one cannot be read.
         """
-        files = [InputFile(path) for path in self.find(account)]
+        if not is_url(account) or not self.suffixes:
+            yield from self._pages([InputFile(path) for path in self.find(account)])
+        elif (path := local_path(account)) is not None:
+            yield from self._pages([InputFile(path) for path in self.find(path)])
+        else:
+            with fetched(account, self.suffixes, self.settings) as copies:
+                yield from self._pages([InputFile(path, shown=shown) for path, shown in copies])
+
+    def _pages(self, files: Sequence[InputFile]) -> Iterator[Page]:
         if self.bulk is not None:
             yield from self._in_bulk(files, self.bulk)
             return
@@ -137,28 +148,34 @@ def _share(files: Sequence[InputFile]) -> float:
     return min(1.0, sum(file.position for file in files) / max(1, sum(file.size for file in files)))
 
 
+_CSV: Final = (".csv", ".tsv")
+_JSON: Final = (".jsonl", ".ndjson", ".json")
+_PARQUET: Final = (".parquet",)
+_TWINT: Final = (".json", ".jsonl", ".ndjson", ".txt")
+
+
 def _finder(*suffixes: str) -> Callable[[str], list[Path]]:
     return lambda pattern: find_files(pattern, suffixes)
 
 
 def twint(settings: CollectSettings) -> FileSource:
     """JSON lines as twint wrote them."""
-    return FileSource(settings, _finder(".json", ".jsonl", ".ndjson", ".txt"), read_twint, TWINT)
+    return FileSource(settings, _finder(*_TWINT), read_twint, TWINT, suffixes=_TWINT)
 
 
 def csv(settings: CollectSettings) -> FileSource:
     """CSV with a header: a single column of texts, a column of a usual name, or a mapping."""
-    return FileSource(settings, _finder(".csv", ".tsv"), read_csv)
+    return FileSource(settings, _finder(*_CSV), read_csv, suffixes=_CSV)
 
 
 def jsonl(settings: CollectSettings) -> FileSource:
     """JSON lines or a JSON array of objects, with a mapping or usual names."""
-    return FileSource(settings, _finder(".jsonl", ".ndjson", ".json"), read_jsonl)
+    return FileSource(settings, _finder(*_JSON), read_jsonl, suffixes=_JSON)
 
 
 def parquet(settings: CollectSettings) -> FileSource:
     """Parquet with a mapping or usual names."""
-    return FileSource(settings, _finder(".parquet"), read_parquet)
+    return FileSource(settings, _finder(*_PARQUET), read_parquet, suffixes=_PARQUET)
 
 
 def text(settings: CollectSettings) -> FileSource:

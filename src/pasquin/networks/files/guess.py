@@ -7,12 +7,14 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import orjson
 
 from pasquin.config import CollectSettings
 from pasquin.errors import UsageError
 from pasquin.networks.files.reading import InputFile, find_files, plain_suffix
+from pasquin.networks.files.remote import is_url
 
 _SUFFIXES: Final = {".zip": "x-archive", ".csv": "csv", ".parquet": "parquet", ".car": "bluesky-archive"}
 _LOOK: Final = 64 * 2**10
@@ -45,6 +47,8 @@ def guess_source(pattern: str, settings: CollectSettings) -> str:
 
     Raises UsageError saying what to write when that is not plain, InputError when there is no such file.
     """
+    if is_url(pattern):
+        return _from_address(pattern)
     path = Path(pattern).expanduser()
     if (path / "data").is_dir():
         return "x-archive"
@@ -72,6 +76,16 @@ def _is_mastodon_zip(path: Path) -> bool:
             return any(name.rpartition("/")[2] == _OUTBOX for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
         return False
+
+
+def _from_address(url: str) -> str:
+    kinds = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+    kind = kinds.get(plain_suffix(Path(urlsplit(url).path)))
+    if kind is None:
+        raise UsageError(
+            f"What {url[:200]} is cannot be told. Say it in front: feed:, csv:, jsonl: or parquet: and the address."
+        )
+    return kind
 
 
 def _from_content(start: bytes, settings: CollectSettings) -> str | None:

@@ -102,11 +102,15 @@ def decoded(raw: bytes) -> str:
 
 @dataclass
 class InputFile:
-    """One file being read: `position` counts the bytes taken from it, `damage` says why reading ended early."""
+    """One file being read: `position` counts the bytes taken from it, `damage` says why reading ended early.
+
+    `shown` is what it is called to people, where that is not its path.
+    """
 
     path: Path
     position: int = 0
     damage: str | None = None
+    shown: str = ""
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +125,8 @@ class InputFile:
 
     def quarantine(self, number: int | None, reason: str, excerpt: bytes | str = b"") -> Quarantined:
         """A piece of this file, at line or entry `number`, that cannot be read."""
-        where = str(self.path) if number is None else f"{self.path}:{number}"
+        name = self.shown or str(self.path)
+        where = name if number is None else f"{name}:{number}"
         shown = excerpt.encode("utf-8", "backslashreplace") if isinstance(excerpt, str) else excerpt
         return Quarantined(where, reason, bytes(shown[:EXCERPT]))
 

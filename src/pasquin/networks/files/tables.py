@@ -227,12 +227,17 @@ def read_parquet(file: InputFile, settings: CollectSettings) -> Iterator[Reading
         with duckdb.connect() as database:
             database.execute("SET TimeZone = 'UTC'")
             path = glob_literal(file.path)
-            columns = [row[0] for row in database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [path]).fetchall()]
+            columns = [
+                row[0]
+                for row in database.execute(
+                    "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = true)", [path]
+                ).fetchall()
+            ]
             rows = RowReader(file, settings, columns)
             wanted = sorted({place for places in rows.places.values() for place in places})
             names = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted)
             index = {name: position for position, name in enumerate(wanted)}
-            database.execute(f"SELECT {names} FROM read_parquet(?)", [path])
+            database.execute(f"SELECT {names} FROM read_parquet(?, hive_partitioning = true)", [path])
             number = 0
             while batch := database.fetchmany(_BATCH):
                 for row in batch:

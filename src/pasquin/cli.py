@@ -178,6 +178,13 @@ def collect(
         list[str] | None,
         typer.Option("--proxy", metavar="URL", help="Forward proxy, or a file with one a line; several allowed."),
     ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(metavar="DOLLARS", help="What paid requests (X's API) may cost together.")
+    ] = None,
+    allow_private: Annotated[
+        list[str] | None,
+        typer.Option("--allow-private", metavar="HOST", help="A server of your own, in a private network."),
+    ] = None,
     accept_rules: Annotated[
         list[str] | None,
         typer.Option("--accept-rules", metavar="HOST", help="You have read this server's rules and keep them."),
@@ -203,6 +210,8 @@ def collect(
             workers=workers,
             watch_minutes=every,
             proxies=proxy or None,
+            max_cost=max_cost,
+            allow_private_hosts=allow_private or None,
             accepted_rules=accept_rules or None,
         ),
         progress=_progress(),

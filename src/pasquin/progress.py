@@ -147,6 +147,7 @@ def _rich_progress() -> RichProgress:
     from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
     from rich.progress import Task as RichTask
+    from rich.table import Column
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -158,11 +159,12 @@ def _rich_progress() -> RichProgress:
 
     return RichProgress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
+        BarColumn(bar_width=18),
         Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=Console(stderr=True),
+        expand=True,  # so that the note takes what is left of the line, and nothing else gives way to it
         refresh_per_second=8,
     )

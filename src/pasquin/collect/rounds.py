@@ -23,7 +23,7 @@ from pasquin.workspace.shards import open_shards
 
 _FAILURES: Final = (InputError, NetworkError, UsageError)
 """What ends one source and not the others."""
-_SHOWN: Final = 3
+_NAME: Final = 28
 _REPEAT_SECONDS: Final = 20.0
 
 
@@ -137,10 +137,13 @@ class _Board:
         _say_quarantined(reader.workspace, one, self._progress)
 
     def _show(self, done: int = 0) -> None:
-        names = ", ".join(one.written[:40] for one in self._reading[:_SHOWN])
-        more = f" and {len(self._reading) - _SHOWN} more" if len(self._reading) > _SHOWN else ""
         failed = f", {self._failed:,} failed" if self._failed else ""
-        self._task.advance(done, f"{self._posts:,} new posts{failed}; {names}{more}".rstrip("; "))
+        names = ", ".join(_short(one.written) for one in self._reading)
+        self._task.advance(done, f"{self._posts:,} new{failed}; {names}".rstrip("; "))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
 
 
 class _patience:  # noqa: N801 - used like a function

@@ -6,7 +6,7 @@
     report       report.html
 
 Everything is decided by the posts, the settings and the seed: the same of them give the same corpus, byte for byte.
-Not covered: language, topic, taste, and whether the posts may be used; see docs/prepare.md.
+Not covered: language, topic and taste; see docs/prepare.md.
 """
 
 from __future__ import annotations

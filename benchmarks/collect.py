@@ -1,11 +1,12 @@
-"""How fast tweets are collected: twint's JSON lines, gzipped, to deduplicated shards on the disk.
+"""How fast tweets are collected: twint's JSON lines to deduplicated shards on the disk.
 
-    python benchmarks/collect.py [FILE] [--quick]
+    python benchmarks/collect.py [FILE] [--quick] [--megabytes N ...]
 
 The peer is DuckDB's `read_json` of the same file with the same columns named, in the same run, in its own process like
 ours: it only reads, where Pasquin also checks every line, finds identities, looks for what is there already and syncs
 what it writes. Megabytes are those of the decompressed lines. Without FILE the real tweets beside the checkout are
-used, or invented ones where there are none. `--quick` takes fewer runs.
+used, or invented ones where there are none, and an invented plain file of 200 MB beside it: the last line is about
+that one. `--megabytes 100 1000 5000` takes invented files of these sizes instead, one run each: the memory curve.
 """
 
 from __future__ import annotations
@@ -62,44 +63,44 @@ def _timed(work: Callable[[Path, Path], int], file: Path, folder: Path) -> tuple
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, posts
 
 
-def invent(path: Path, count: int = 50_000) -> Path:
-    """A file of invented tweets of about the usual length."""
+def invent(path: Path, megabytes: float) -> Path:
+    """A file of invented tweets of about the usual length, account after account as twint writes them."""
     draw = random.Random(0)
     words = ["kettle", "umbrella", "choir", "pigeon", "lighthouse", "button", "bench", "gnome", "sock", "newsletter"]
-    with gzip.open(path, "wt", compresslevel=6) as handle:
-        for number in range(1, count + 1):
-            user = draw.randrange(24)
-            text = " ".join(draw.choices(words, k=draw.randrange(5, 40)))
+    texts = [" ".join(draw.choices(words, k=draw.randrange(5, 40))) for _ in range(5_000)]
+    opener = gzip.open if path.suffix == ".gz" else open
+    number = size = 0
+    with opener(path, "wt") as handle:
+        while size < megabytes * 1e6:
+            number += 1
+            user = f"user{number // 40_000 + 1}"
             record = {
                 "id": number, "conversation_id": str(number), "created_at": 1_500_000_000_000 + number * 60_000,
-                "date": "2017-07-14", "time": "02:40:00", "timezone": "UTC", "user_id": user, "username": f"user{user}",
-                "name": f"User {user}", "place": "", "tweet": text, "mentions": [], "urls": [], "photos": [],
-                "replies_count": 1, "retweets_count": 2, "likes_count": 3, "hashtags": [], "cashtags": [],
-                "link": f"https://twitter.com/user{user}/status/{number}", "retweet": False, "quote_url": "",
-                "reply_to": [{"user_id": str(user), "username": f"user{user}"}],
+                "date": "2017-07-14", "time": "02:40:00", "timezone": "UTC", "user_id": number // 40_000 + 1,
+                "username": user, "name": user.title(), "place": "", "tweet": f"{draw.choice(texts)} {draw.random()}",
+                "mentions": [], "urls": [], "photos": [], "replies_count": number % 7, "retweets_count": number % 11,
+                "likes_count": number % 13, "hashtags": [], "cashtags": [], "near": "", "geo": "", "source": "",
+                "link": f"https://twitter.com/{user}/status/{number + 10**18}", "retweet": False, "quote_url": "",
+                "video": 0, "user_rt_id": "", "user_rt": "", "retweet_id": "", "retweet_date": "",
+                "reply_to": [{"user_id": str(number // 40_000 + 1), "username": user}],
             }  # fmt: skip
-            handle.write(json.dumps(record) + "\n")
+            line = json.dumps(record) + "\n"
+            size += len(line)
+            handle.write(line)
     return path
 
 
-def main() -> None:
-    """Measure, print a table for people, then one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", type=Path, help="twint JSON lines")
-    parser.add_argument("--quick", action="store_true", help="fewer runs")
-    arguments = parser.parse_args()
-    runs = 3 if arguments.quick else 9
-    with tempfile.TemporaryDirectory() as folder:
-        file = arguments.file or (REAL if REAL.exists() else invent(Path(folder) / "invented.jsonl.gz"))
-        opener = gzip.open if file.suffix == ".gz" else open
-        with opener(file, "rb") as handle:
-            megabytes = sum(len(chunk) for chunk in iter(lambda: handle.read(2**20), b"")) / 1e6
-        rows = {"pasquin collect": ours, "duckdb read_json": duckdb_reads}
-        results: dict[str, list[tuple[float, float, int]]] = {name: [] for name in rows}
-        for _ in range(runs):
-            for name, work in rows.items():
-                results[name].append(measured(work, file))
-    print(f"{file.name}: {megabytes:.1f} MB, median of {runs} runs")
+def compared(file: Path, runs: int) -> dict[str, float]:
+    """Measure both on one file, print a table, and give the figures."""
+    opener = gzip.open if file.suffix == ".gz" else open
+    with opener(file, "rb") as handle:
+        megabytes = sum(len(chunk) for chunk in iter(lambda: handle.read(2**20), b"")) / 1e6
+    rows = {"pasquin collect": ours, "duckdb read_json": duckdb_reads}
+    results: dict[str, list[tuple[float, float, int]]] = {name: [] for name in rows}
+    for _ in range(runs):
+        for name, work in rows.items():
+            results[name].append(measured(work, file))
+    print(f"{file.name}: {megabytes:,.1f} MB, median of {runs} runs")
     speeds, peaks = {}, {}
     for name, measurements in results.items():
         seconds = statistics.median(second for second, _, _ in measurements)
@@ -107,16 +108,36 @@ def main() -> None:
         rate = measurements[0][2] / seconds
         print(f"{name:18} {seconds:7.2f} s {speeds[name]:9.1f} MB/s {rate:11,.0f} posts/s {peaks[name]:7.0f} MB")
     mine, peer = speeds["pasquin collect"], speeds["duckdb read_json"]
-    print(
-        json.dumps(
-            {
-                "mb_per_second": round(mine, 2),
-                "duckdb_mb_per_second": round(peer, 2),
-                "ratio": round(mine / peer, 4),
-                "peak_mb": round(peaks["pasquin collect"], 1),
-            }
-        )
-    )
+    return {
+        "mb_per_second": round(mine, 2),
+        "duckdb_mb_per_second": round(peer, 2),
+        "ratio": round(mine / peer, 4),
+        "peak_mb": round(peaks["pasquin collect"], 1),
+    }
+
+
+def main() -> None:
+    """Measure, print a table for people, then one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, help="twint JSON lines")
+    parser.add_argument("--quick", action="store_true", help="fewer runs")
+    parser.add_argument("--megabytes", nargs="+", type=float, metavar="N", help="sizes of invented files")
+    arguments = parser.parse_args()
+    runs = 3 if arguments.quick else 9
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments.megabytes:
+            for megabytes in arguments.megabytes:
+                file = invent(Path(folder) / f"invented-{megabytes:.0f}.jsonl", megabytes)
+                figures = compared(file, 1)
+                file.unlink()
+        elif arguments.file:
+            figures = compared(arguments.file, runs)
+        else:
+            small = REAL if REAL.exists() else invent(Path(folder) / "invented.jsonl.gz", 34)
+            compared(small, runs)
+            figures = compared(invent(Path(folder) / "invented.jsonl", 200), runs)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -145,8 +145,8 @@ class TrainSettings(StageSettings):
     """Evaluations without improvement before training stops."""
     seed: int = 0
     """Seed of data order, dropout and sampling."""
-    compile: bool | None = None
-    """Compile the model; by default where a compiler is there and the run is long enough to pay."""
+    compile: bool = False
+    """Compile the model (needs a C++ compiler, takes many minutes: for runs of hours)."""
 
 
 class GenerateSettings(StageSettings):

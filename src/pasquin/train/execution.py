@@ -36,8 +36,6 @@ from pasquin.train.memory import kept_memory
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import file_hash, read_manifest, write_manifest
 
-COMPILE_MINUTES: Final = 60
-"""A training that may last this long compiles its model by default; a shorter one does not win the minutes back."""
 BOUNDS: Final = frozenset({"minutes", "epochs", "steps", "patience", "compile"})
 """Settings that a resumed run may change; all others belong to the run."""
 
@@ -162,16 +160,10 @@ def _run(learner: Learner, posts: Mapping[str, list[CorpusPost]], settings: Trai
     if left_out := len(posts["train"]) - len(encoded):
         progress.say(f"{left_out:,} posts are longer than {longest} tokens and were left out.")
     loss = Loss(learner)
-    if settings.compile if settings.compile is not None else _compiling_pays(settings):
+    if settings.compile:
         progress.say("Compiling the model as it goes: the first steps take minutes.")
         loss.compile()
     return Run(learner, loss, encoded, Validation(held_out, learner.post_format.end_id), settings, progress)
-
-
-def _compiling_pays(settings: TrainSettings) -> bool:
-    """Whether the run is known to be long, and there is a C++ compiler."""
-    long = settings.minutes is not None and settings.minutes >= COMPILE_MINUTES
-    return long and any(shutil.which(compiler) for compiler in ("g++", "clang++", "c++"))
 
 
 def _checkpoint_bytes(run: Run) -> int:

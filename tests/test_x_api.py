@@ -185,7 +185,7 @@ def test_what_a_post_is(fake: FakeX) -> None:
 
 
 def test_nothing_is_asked_before_the_cost_is_agreed_to(fake: FakeX, monkeypatch: pytest.MonkeyPatch) -> None:
-    for cost, word in ((None, r"at most \$16.00.*--max-cost 16"), (0.01, "too low")):
+    for cost, word in ((None, r"at most \$16.01.*--max-cost 16"), (0.01, "too low")):
         with pytest.raises(UsageError, match=word):
             list(source(fake, max_cost=cost).posts("@ada", None))
     monkeypatch.delenv("PASQUIN_X_TOKEN")

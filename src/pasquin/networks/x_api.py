@@ -11,6 +11,7 @@ understood with the older names too. What is deleted on X is not noticed here; e
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import threading
@@ -75,8 +76,8 @@ class Purse:
         self._lock = threading.Lock()
 
     def estimate(self, posts: int = MOST_POSTS) -> float:
-        """Dollars that an account of so many posts costs at most, finding it included."""
-        return (posts + 1) * self.price
+        """Dollars that an account of so many posts costs at most, finding it included; up to the next cent."""
+        return math.ceil(round((posts + 1) * self.price * 100, 6)) / 100
 
     def take(self, most: int, least: int) -> int:
         """Put aside money for `most` posts, or as many as there is money for; 0 when that is fewer than `least`."""
@@ -140,7 +141,7 @@ class XSource:
         if self._settings.max_cost < self._purse.estimate(SMALLEST_PAGE):
             raise UsageError(
                 f"--max-cost {self._settings.max_cost:.2f} is too low: the smallest request costs "
-                f"${self._purse.estimate(SMALLEST_PAGE):.3f}, a whole account up to ${most:.2f}."
+                f"${self._purse.estimate(SMALLEST_PAGE):.2f}, a whole account up to ${most:.2f}."
             )
 
     def _find(self, wanted: str, headers: Mapping[str, str]) -> _Cursor:

@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -58,7 +59,7 @@ class Block:
     first: int
     too_long: Quarantined | None = None
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many lines there are."""
         return sum(piece.count(b"\n") for piece in self.pieces) + (not self.pieces[-1].endswith(b"\n"))

@@ -2,8 +2,9 @@
 
 Human items are posts of a corpus's `test` split, model items the candidates of the model that learned that corpus.
 Both pass through `shown_text`, and are sorted into strata of the same account (where candidates have one) and nearly
-the same length. A stratum is drawn first, then the origin by an even coin, then a card: so within a stratum, whatever
-was shown before, the length and the account say nothing about the origin.
+the same length. A stratum is drawn first, then a length (that of a card of either origin), then the origin by an even
+coin, then that origin's card of nearest length: so, whatever was shown before, the length and the account say nothing
+about the origin, even where one origin's texts are the longer ones of a stratum.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _STACKED_MARKS = regex.compile(r"(\p{M}{4})\p{M}+")
 _COINS = secrets.SystemRandom()
 _BIN_RATIOS = (1.06, 1.12, 1.25, 1.6)
 _QUICK_DRAWS = 16
+_JITTER = 0.03
+"""Share by which the wanted size is varied, so that of cards of one size not always the first is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class _Stratum:
+    """Cards that may stand for each other, those of each origin in order of size."""
+
     human: tuple[Card, ...]
     model: tuple[Card, ...]
 
@@ -131,14 +136,29 @@ class Deck:
 
 def _draw_from(stratum: _Stratum, seen: AbstractSet[str]) -> Card | None:
     """A card by an even coin, None unless both origins still have one: so the coin is never forced."""
-    if not all(any(card.item.key not in seen for card in side) for side in (stratum.human, stratum.model)):
+    sides = (stratum.human, stratum.model)
+    if not all(any(card.item.key not in seen for card in side) for side in sides):
         return None
-    side = stratum.human if _COINS.getrandbits(1) else stratum.model
-    for _ in range(_QUICK_DRAWS):
-        card = _COINS.choice(side)
+    size = _size(_COINS.choice(_COINS.choice(sides))) * _COINS.uniform(1 - _JITTER, 1 + _JITTER)
+    return _nearest(_COINS.choice(sides), size, seen)
+
+
+def _nearest(cards: Sequence[Card], size: float, seen: AbstractSet[str]) -> Card:
+    """The card nearest to `size` of those (in order of size) that are not in `seen`; there must be one."""
+    above = bisect.bisect_left(cards, size, key=_size)
+    below = above - 1
+    while True:
+        if below < 0 or (above < len(cards) and _size(cards[above]) - size <= size - _size(cards[below])):
+            card, above = cards[above], above + 1
+        else:
+            card, below = cards[below], below - 1
         if card.item.key not in seen:
             return card
-    return _COINS.choice(_unseen(side, seen))
+
+
+def _size(card: Card) -> int:
+    """Bytes of a card's text: what its length is measured by, as that is what the wire would show."""
+    return len(card.item.text.encode())
 
 
 def shown_text(text: str) -> str:
@@ -253,9 +273,11 @@ def _binned(human: list[Card], model: list[Card], ratio: float, by_account: bool
     bins: Mapping[tuple[str | None, int], tuple[list[Card], list[Card]]] = defaultdict(lambda: ([], []))
     for side, cards in enumerate((human, model)):
         for card in cards:
-            length = round(math.log(len(card.item.text.encode())) / math.log(ratio))
+            length = round(math.log(_size(card)) / math.log(ratio))
             bins[card.account if by_account else None, length][side].append(card)
-    both = (_Stratum(tuple(humans), tuple(models)) for humans, models in bins.values())
+    both = (
+        _Stratum(tuple(sorted(humans, key=_size)), tuple(sorted(models, key=_size))) for humans, models in bins.values()
+    )
     return tuple(stratum for stratum in both if stratum.pairs)
 
 

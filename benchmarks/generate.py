@@ -3,7 +3,8 @@
     python benchmarks/generate.py [MODEL] [--quick] [--top-k N] [--top-p P] [--temperature T]
 
 MODEL is a directory of a llama- or qwen-type model (default: the starter model, fetched once). Every contender draws
-up to 48 new tokens a text with the same sampling, from the model's start token, in a process of its own, in rounds:
+up to 48 new tokens a text with the same sampling, from the model's start token, in a process of its own. They take
+turns, 128 texts a turn; the best turn of each counts, as others may be busy on the machine:
 
 - ours: the `openvino` engine, 128 sequences at a time;
 - transformers: `model.generate` in bfloat16 with a batch of 128, as its documentation shows;
@@ -22,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,10 +35,17 @@ NEW_TOKENS = 48
 BATCH = 128
 SENTENCE_ENDS = (". ", ".\n", "! ", "? ", "\n")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tweets" / "vc.jsonl.gz"
-TITLES = {"ours": "Pasquin", "transformers": "transformers, bf16", "openvino": "OpenVINO GenAI, plain"}
+TITLES = {
+    "ours": "Pasquin",
+    "transformers": "transformers, bf16",
+    "openvino": "OpenVINO GenAI, plain",
+    "limit": "bf16 products alone",
+}
+Turn = Callable[[int], int]
+"""Generates `BATCH` texts with seeds from a number on, and returns how many tokens that were."""
 
 
-def ours(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float]:
+def ours(folder: Path, sampling: dict[str, Any]) -> Turn:
     """The `openvino` engine."""
     from pasquin.engines.openvino import OpenVINO
     from pasquin.post_format import PostFormat
@@ -47,14 +54,14 @@ def ours(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float]
     engine = OpenVINO.open(folder)
     start = PostFormat.load(folder).start_id
 
-    def run(count: int, first: int) -> int:
-        prompts = [Prompt(token_ids=(start,), seed=first + row) for row in range(count)]
+    def turn(first: int) -> int:
+        prompts = [Prompt(token_ids=(start,), seed=first + row) for row in range(BATCH)]
         return sum(done.tokens for done in engine.generate(prompts, Sampling(**sampling, max_tokens=NEW_TOKENS), BATCH))
 
-    return _timed(run, texts)
+    return turn
 
 
-def transformers(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float]:
+def transformers(folder: Path, sampling: dict[str, Any]) -> Turn:
     """`model.generate` with padding, as its documentation shows."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -64,28 +71,26 @@ def transformers(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str
     post_format = PostFormat.load(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
 
-    def run(count: int, first: int) -> int:
-        made = 0
+    prompt = torch.full((BATCH, 1), post_format.start_id)
+
+    def turn(first: int) -> int:
         torch.manual_seed(first)
-        for begin in range(0, count, BATCH):
-            prompt = torch.full((min(BATCH, count - begin), 1), post_format.start_id)
-            with torch.inference_mode():
-                rows = model.generate(
-                    prompt,
-                    attention_mask=torch.ones_like(prompt),
-                    do_sample=True,
-                    max_new_tokens=NEW_TOKENS,
-                    eos_token_id=post_format.end_id,
-                    pad_token_id=post_format.end_id,
-                    **sampling,
-                )[:, 1:]
-            made += sum(_length(row, post_format.end_id) for row in rows.tolist())
-        return made
+        with torch.inference_mode():
+            rows = model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                do_sample=True,
+                max_new_tokens=NEW_TOKENS,
+                eos_token_id=post_format.end_id,
+                pad_token_id=post_format.end_id,
+                **sampling,
+            )[:, 1:]
+        return sum(_length(row, post_format.end_id) for row in rows.tolist())
 
-    return _timed(run, texts)
+    return turn
 
 
-def openvino(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float]:
+def openvino(folder: Path, sampling: dict[str, Any]) -> Turn:
     """`LLMPipeline`, text in and text out."""
     import openvino as ov
     import openvino_genai
@@ -113,18 +118,14 @@ def openvino(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, fl
         **{key: value for key, value in sampling.items() if (key, value) != ("top_k", 0)},
     )
 
-    def run(count: int, first: int) -> int:
-        made = 0
-        for begin in range(0, count, BATCH):
-            config.rng_seed = first + begin
-            result = pipeline.generate([start] * min(BATCH, count - begin), config)
-            made += int(result.perf_metrics.get_num_generated_tokens())
-        return made
+    def turn(first: int) -> int:
+        config.rng_seed = first
+        return int(pipeline.generate([start] * BATCH, config).perf_metrics.get_num_generated_tokens())
 
-    return _timed(run, texts)
+    return turn
 
 
-def stage(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float]:
+def stage(folder: Path, sampling: dict[str, Any], texts: int) -> dict[str, float]:
     """The whole stage in the workspace that `folder` is a model of."""
     from pasquin.config import GenerateSettings
     from pasquin.generate import generate
@@ -136,65 +137,80 @@ def stage(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float
     return {"candidates": result["candidates"], "seconds": result["seconds"], "peak_mb": _peak_mb()}
 
 
-def limit(folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float]:
-    """Tokens a second if there were nothing to do but the matrix products."""
+def limit(folder: Path, sampling: dict[str, Any]) -> Turn:
+    """Nothing but the matrix products of `BATCH` rows, for as many tokens as there are rows."""
     import torch
 
     config = json.loads((folder / "config.json").read_text())
     width, inner, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
     size = config.get("head_dim") or width // heads
-    shapes = {
-        (width, heads * size): 1,
-        (width, 2 * config["num_key_value_heads"] * size): 1,
-        (heads * size, width): 1,
-        (width, 2 * inner): 1,
-        (inner, width): 1,
-    }
-    layers = config["num_hidden_layers"]
-    seconds = layers * sum(_product_seconds(torch, *shape) for shape in shapes)
-    return {"tokens_per_second": BATCH / (seconds + _product_seconds(torch, width, config["vocab_size"]))}
+    kept = 2 * config["num_key_value_heads"] * size
+    shapes = [(width, heads * size), (width, kept), (heads * size, width), (width, 2 * inner), (inner, width)]
+    products = [_product(torch, *shape) for shape in shapes] * config["num_hidden_layers"]
+    products.append(_product(torch, width, config["vocab_size"]))
+
+    def turn(first: int) -> int:
+        for product in products:
+            product()
+        return BATCH
+
+    return turn
 
 
-def _product_seconds(torch: Any, inner: int, columns: int) -> float:
+def _product(torch: Any, inner: int, columns: int) -> Callable[[], Any]:
     rows, weight = torch.randn(BATCH, inner).bfloat16(), torch.randn(columns, inner).bfloat16()
-    times = []
-    for _ in range(30):
-        began = time.perf_counter()
-        torch.nn.functional.linear(rows, weight)
-        times.append(time.perf_counter() - began)
-    return min(times)
+    return lambda: torch.nn.functional.linear(rows, weight)
 
 
 def _length(row: list[int], end: int) -> int:
     return row.index(end) + 1 if end in row else len(row)
 
 
-def _timed(run: Callable[[int, int], int], texts: int) -> dict[str, float]:
-    run(16, 10**6)
-    began = time.perf_counter()
-    tokens = run(texts, 0)
-    return {"tokens_per_second": tokens / (time.perf_counter() - began), "peak_mb": _peak_mb()}
-
-
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-CONTENDERS: dict[str, Callable[[Path, int, dict[str, Any]], dict[str, float]]] = {
+CONTENDERS: dict[str, Callable[[Path, dict[str, Any]], Turn]] = {
     "ours": ours,
     "transformers": transformers,
     "openvino": openvino,
-    "stage": stage,
     "limit": limit,
 }
 
 
-def in_own_process(name: str, folder: Path, texts: int, sampling: dict[str, Any]) -> dict[str, float]:
-    """Run a contender in a fresh interpreter and return what it printed."""
-    words = [sys.executable, __file__, str(folder), "--contender", name, "--texts", str(texts)]
-    done = subprocess.run([*words, "--sampling", json.dumps(sampling)], stdout=subprocess.PIPE, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+class Contender:
+    """A contender in a process of its own, which takes a turn when it is told to."""
+
+    def __init__(self, name: str, folder: Path, sampling: dict[str, Any]) -> None:
+        words = [sys.executable, __file__, str(folder), "--contender", name, "--sampling", json.dumps(sampling)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.best = self.peak_mb = 0.0
+        self.turn(10**6)
+        self.best = 0.0  # the first turn is a warm-up
+
+    def turn(self, first: int) -> None:
+        """Take a turn with seeds from `first` on."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{first}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit("A contender ended early: see its message above.")
+        tokens_per_second, self.peak_mb = json.loads(answer)
+        self.best = max(self.best, tokens_per_second)
+
+    def end(self) -> None:
+        """Let the process end."""
+        self.process.communicate()
+
+
+def take_turns(run: Turn) -> None:
+    """What a contender's process does: a turn for every line it reads."""
+    for line in sys.stdin:
+        began = time.perf_counter()
+        tokens = run(int(line))
+        print(json.dumps([tokens / (time.perf_counter() - began), _peak_mb()]), flush=True)
 
 
 def make_workspace(root: Path, source: Path | None) -> Path:
@@ -227,36 +243,34 @@ def make_workspace(root: Path, source: Path | None) -> Path:
 
 def compare(source: Path | None, sampling: dict[str, Any], quick: bool) -> dict[str, float]:
     """Run all contenders in turn and print the table; returns the figures."""
-    rounds, texts = (1, 256) if quick else (3, 512)
+    seconds, texts = (100.0, 250) if quick else (400.0, 1_000)
     with tempfile.TemporaryDirectory() as root:
         folder = make_workspace(Path(root), source)
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in TITLES}
-        for _ in range(rounds):
-            for name in TITLES:
-                found[name].append(
-                    in_own_process(name, folder, texts // 2 if name == "transformers" else texts, sampling)
-                )
-        ceiling = in_own_process("limit", folder, texts, sampling)["tokens_per_second"]
-        whole = in_own_process("stage", folder, texts, sampling)
-    speed = {name: statistics.median(run["tokens_per_second"] for run in runs) for name, runs in found.items()}
-    print(f"{NEW_TOKENS} new tokens a text, {json.dumps(sampling)}")
+        found = {name: Contender(name, folder, sampling) for name in CONTENDERS}
+        ends, turns = time.monotonic() + seconds, 0
+        while turns < 2 or time.monotonic() < ends:
+            for contender in found.values():
+                contender.turn(turns * BATCH)
+            turns += 1
+        for contender in found.values():
+            contender.end()
+        words = [sys.executable, __file__, str(folder), "--stage", str(texts), "--sampling", json.dumps(sampling)]
+        whole = json.loads(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
+    print(f"{NEW_TOKENS} new tokens a text, {json.dumps(sampling)}, best of {turns} turns")
     for name, title in TITLES.items():
-        peak = max(run["peak_mb"] for run in found[name])
-        print(f"  {title:24} {speed[name]:8,.0f} tokens/s   peak {peak:6,.0f} MB")
-    print(f"  {'bf16 products alone':24} {ceiling:8,.0f} tokens/s")
-    print(
-        f"  the stage, with loading  {whole['candidates'] / whole['seconds']:8.1f} candidates/s"
-        f"   peak {whole['peak_mb']:6,.0f} MB"
-    )
+        print(f"  {title:24} {found[name].best:8,.0f} tokens/s   peak {found[name].peak_mb:6,.0f} MB")
+    candidates = whole["candidates"] / whole["seconds"]
+    print(f"  {'Pasquin, whole stage':24} {candidates:8,.1f} candidates/s peak {whole['peak_mb']:6,.0f} MB")
+    mine = found["ours"].best
     return {
-        "tokens_per_second": round(speed["ours"], 1),
-        "transformers_tokens_per_second": round(speed["transformers"], 1),
-        "openvino_tokens_per_second": round(speed["openvino"], 1),
-        "ratio_transformers": round(speed["ours"] / speed["transformers"], 2),
-        "ratio_openvino": round(speed["ours"] / speed["openvino"], 2),
-        "limit_share": round(speed["ours"] / ceiling, 3),
+        "tokens_per_second": round(mine, 1),
+        "transformers_tokens_per_second": round(found["transformers"].best, 1),
+        "openvino_tokens_per_second": round(found["openvino"].best, 1),
+        "ratio_transformers": round(mine / found["transformers"].best, 2),
+        "ratio_openvino": round(mine / found["openvino"].best, 2),
+        "limit_share": round(mine / found["limit"].best, 3),
         "peak_mb": round(whole["peak_mb"], 1),
-        "candidates_per_second": round(whole["candidates"] / whole["seconds"], 2),
+        "candidates_per_second": round(candidates, 2),
     }
 
 
@@ -272,14 +286,15 @@ def main() -> None:
     parser.add_argument("--top-k", type=int, default=defaults.top_k)
     parser.add_argument("--top-p", type=float, default=defaults.top_p)
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
-    parser.add_argument("--texts", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--stage", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--sampling", type=json.loads, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.contender:
-        print(json.dumps(CONTENDERS[given.contender](given.model, given.texts, given.sampling)))
-        return
+        return take_turns(CONTENDERS[given.contender](given.model, given.sampling))
+    if given.stage:
+        return print(json.dumps(stage(given.model, given.sampling, given.stage)))
     sampling = {"temperature": given.temperature, "top_k": given.top_k, "top_p": given.top_p}
-    print(json.dumps(compare(given.model, sampling, given.quick)))
+    return print(json.dumps(compare(given.model, sampling, given.quick)))
 
 
 if __name__ == "__main__":

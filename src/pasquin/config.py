@@ -158,13 +158,13 @@ class GenerateSettings(StageSettings):
     """Candidates wanted."""
     engine: str | None = None
     """`openvino`, `transformers`, or another installed engine; the fastest that can run the model when not given."""
-    batch: int = Field(128, ge=1)
-    """Sequences generated at a time; more needs more memory and is no faster."""
+    batch: int = Field(256, ge=1)
+    """Sequences generated at a time, at most: the engine takes fewer when its cache is full."""
     temperature: float = Field(1.0, ge=0)
     """Scales the logits: 0 is greedy, 1 as learned."""
-    top_k: int = Field(0, ge=0)
-    """Draw from this many likeliest tokens (0: all)."""
-    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(200, ge=0)
+    """Draw from this many likeliest tokens (0: all): the rest is where nonsense comes from, and costs time."""
+    top_p: float = Field(0.95, gt=0, le=1)
     """Draw from the likeliest tokens that have this probability together (1: all)."""
     max_tokens: int = Field(128, ge=1)
     """Tokens before a completion is cut off (and rejected as incomplete)."""

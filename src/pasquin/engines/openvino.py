@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _PACKAGES: Final = ("openvino_genai", "openvino", "gguf", "tokenizers", "numpy")
 _BLOCK: Final = 32
 """Tokens in a block of OpenVINO's key-value cache on the CPU."""
-_CACHE_BLOCKS: Final = 768
-"""Size of the cache: 128 sequences of 160 tokens and a spare block each; 0.32 GB for the starter model."""
+_CACHE_BLOCKS: Final = 1_024
+"""Size of the cache: 150 sequences of up to 160 tokens, with a block to spare each; 0.42 GB for the starter model."""
 _CACHE_SHARE: Final = 0.25
 """The cache takes at most this share of the machine's memory."""
 _STEP_TOKENS: Final = 1_024

@@ -75,8 +75,9 @@ def invent(path: Path, megabytes: float) -> Path:
             number += 1
             user = f"user{number // 40_000 + 1}"
             record = {
-                "id": number, "conversation_id": str(number), "created_at": 1_500_000_000_000 + number * 60_000,
-                "date": "2017-07-14", "time": "02:40:00", "timezone": "UTC", "user_id": number // 40_000 + 1,
+                "id": number, "conversation_id": str(number + 10**18),
+                "created_at": 1_500_000_000_000 + number * 60_000, "date": "2017-07-14", "time": "02:40:00",
+                "timezone": "UTC", "user_id": number // 40_000 + 1,
                 "username": user, "name": user.title(), "place": "", "tweet": f"{draw.choice(texts)} {draw.random()}",
                 "mentions": [], "urls": [], "photos": [], "replies_count": number % 7, "retweets_count": number % 11,
                 "likes_count": number % 13, "hashtags": [], "cashtags": [], "near": "", "geo": "", "source": "",

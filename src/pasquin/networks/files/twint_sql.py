@@ -62,10 +62,13 @@ _TEXT_IS_PLAIN: Final = rf"""CASE
     ELSE regexp_matches(tweet, '[\p{{L}}\p{{N}}\p{{P}}\p{{S}}]') AND ascii(tweet) <> 91 AND ascii(tweet) <> 123
         AND NOT regexp_full_match(tweet, '-?[0-9][0-9.eE+-]*') AND tweet <> '-inf' AND tweet <> '-Infinity'
     END AND strlen(tweet) <= {_MOST_BYTES} AND NOT contains(tweet, chr(0))"""
-_REPLIES_ARE_PLAIN: Final = rf"""(reply_to IS NULL OR len(reply_to) = 0 OR len(list_filter(reply_to, lambda other:
+_REPLIES_ARE_PLAIN: Final = rf"""CASE
+    WHEN reply_to IS NULL OR len(reply_to) = 0 THEN true
+    WHEN len(reply_to) = 1 AND reply_to[1].user_id = user_id AND reply_to[1].username = username THEN true
+    ELSE len(list_filter(reply_to, lambda other:
     NOT coalesce(regexp_full_match({_OTHER_ID} || ' ' || coalesce({_OTHER_NAME}, ''), '[1-9][0-9]{{0,18}} (?:{_NAME})?')
         AND coalesce({_OTHER_NAME} <> '' AND {_OTHER_NAME} <> 'true' AND {_OTHER_NAME} <> 'false', true),
-    false))) = 0)"""
+    false))) = 0 END"""
 _REST: Final = (
     "concat_ws(' ', user_id, username, 'c' || coalesce(conversation_id, ''), 'g' || coalesce(language, ''), "
     "'r' || coalesce(retweet, ''), 'l' || coalesce(likes_count, ''), 'r' || coalesce(retweets_count, ''))"
@@ -83,8 +86,8 @@ SELECT: Final = f"""
     tweet AS text,
     {_CREATED_AT} AS created_at,
     language AS lang,
-    CASE WHEN conversation_id <> id AND {_ANSWERS_OTHERS} THEN 'https://x.com/i/status/' || conversation_id END
-        AS reply_to,
+    CASE WHEN conversation_id <> id THEN
+        CASE WHEN {_ANSWERS_OTHERS} THEN 'https://x.com/i/status/' || conversation_id END END AS reply_to,
     coalesce(retweet = 'true', false) OR starts_with(tweet, 'RT @') AS is_repost,
     try_cast(likes_count AS BIGINT) AS likes,
     try_cast(retweets_count AS BIGINT) AS reposts,

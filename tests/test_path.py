@@ -45,10 +45,13 @@ def game(cwd: Path, *words: str) -> Iterator[httpx.Client]:
         first = server.stdout.readline()
         assert first, server.stderr.read()
         url = json.loads(first)["url"]
-        with httpx.Client(base_url=url, headers={"Origin": url}) as client:
-            yield client
-        server.send_signal(signal.SIGINT)
-        assert server.wait(20) in (0, 130)
+        try:
+            with httpx.Client(base_url=url, headers={"Origin": url}) as client:
+                yield client
+        finally:
+            server.send_signal(signal.SIGINT)
+            code = server.wait(20)
+        assert code in (0, 130)
         assert "Traceback" not in server.stderr.read()
 
 
@@ -57,7 +60,10 @@ def play(client: httpx.Client, category: str, cards: int) -> list[dict[str, Any]
     assert client.post("/api/game/start").status_code == 200
     reveals = []
     for _ in range(cards):
-        trial = client.get("/api/game/round", params={"category": category}).json()["trial"]
+        card = client.get("/api/game/round", params={"category": category})
+        assert card.status_code == 200, card.text
+        trial = card.json()["trial"]
+        assert trial, card.text
         answer = client.post("/api/game/guess", json={"trial": trial["id"], "guess": "human", "response_ms": 900})
         reveals.append({**answer.json(), "text": trial["text"]})
     return reveals
@@ -85,8 +91,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     assert prepared["kept"] + sum(prepared["dropped"].values()) == 600
     trained = run("train", "me", "--model", tiny_model, "--steps", "60", "--learning-rate", "3e-3", cwd=bot)
     assert trained["bits_per_byte"]["after"] < trained["bits_per_byte"]["before"]
-    made = run("generate", "me", "-n", "12", "--max-tokens", "60", "-o", "texts.txt", cwd=bot)
-    assert made["candidates"] == 12, made
+    made = run("generate", "me", "-n", "60", "--max-tokens", "60", "-o", "texts.txt", cwd=bot)
+    assert made["candidates"] == 60, made
     return bot
 
 
@@ -97,7 +103,7 @@ def test_each_stage_leaves_what_it_promises(walked: Path) -> None:
     for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md", "loss.svg", "manifest.json"):
         assert (model / name).stat().st_size > 0, name
     texts = (walked / "texts.txt").read_text().split("=" * 20 + "\n")
-    assert len([text for text in texts if text.strip()]) == 12
+    assert len([text for text in texts if text.strip()]) == 60
 
 
 @pytest.mark.real
@@ -143,7 +149,10 @@ def test_training_interrupted_by_ctrl_c_goes_on(walked: Path, tiny_model: Path) 
     words = ["train", "me", "--name", "later", "--model", tiny_model, "--steps", "4000"]
     with subprocess.Popen([PASQUIN, *words], cwd=walked, stderr=subprocess.PIPE, text=True) as training:
         assert training.stderr is not None
-        time.sleep(20)
+        for line in training.stderr:
+            if line.startswith("Before training"):
+                break
+        time.sleep(2)
         training.send_signal(signal.SIGINT)
         talk = training.stderr.read()
         assert training.wait(60) == 130, talk

@@ -145,6 +145,8 @@ class Run:
                     save()
                     saved = time.monotonic()
                     pause = max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * (saved - saving))
+            if not self.best:  # resumed with a bound that was used up before the first evaluation
+                self._evaluate(task)
         return True
 
     def share(self) -> float:

@@ -12,8 +12,8 @@ from pasquin.texts import comparable, normalise, remove_links, text_key
 
 PIECES = (
     "&amp;", "&amp", ";", "&#0;", "&#xD800;", "â€™", "Ã©", "http://", "https://a.b/c", "t.co/x", "www.", "bit.ly/",
-    "pic.twitter.com/a", "(", ")", "…", "'", "a", "é", "İ", "ß", "ﬁ", "\ud83d", "\ude00", "\u200d", "\u202e", "\r\n", "\n",
-    " ", "\x00",
+    "pic.twitter.com/a", "(", ")", "…", "'", "a", "é", "İ", "ß", "ﬁ", "\ud83d", "\ude00", "\u200d", "\u202e", "\r\n",
+    "\n", " ", "\x00",
     "\U0001f3f4\U000e0067\U000e007f", "\ufe0f",
 )  # fmt: skip
 anything = st.text(st.characters(codec=None), max_size=60) | st.lists(st.sampled_from(PIECES), max_size=12).map("".join)

@@ -174,6 +174,7 @@ def test_a_corpus_of_three_posts_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(900)
 def test_the_demo_runs_and_runs_again_in_no_time(tmp_path: Path) -> None:
     words = ("demo", "--minutes", "0.3", "--no-serve", "--port", "0")
     first = run(*words, cwd=tmp_path)
@@ -194,6 +195,7 @@ def test_the_demo_runs_and_runs_again_in_no_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not TWEETS.exists(), reason="no real tweets beside the checkout (../shared/data/tweets)")
 def test_the_path_on_real_tweets(tmp_path: Path) -> None:
     run("init", cwd=tmp_path)

@@ -180,7 +180,7 @@ def test_the_demo_runs_and_runs_again_in_no_time(tmp_path: Path) -> None:
     first = run(*words, cwd=tmp_path)
     assert list(first) == ["collect", "prepare", "train", "generate"]
     assert first["train"]["bits_per_byte"]["after"] < first["train"]["bits_per_byte"]["before"]
-    assert first["generate"]["candidates"] >= 300
+    assert first["generate"]["candidates"] >= 200
     began = time.monotonic()
     second = run(*words, cwd=tmp_path)
     assert time.monotonic() - began < first["train"]["seconds"] + first["generate"]["seconds"]

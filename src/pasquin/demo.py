@@ -21,7 +21,7 @@ from pasquin.workspace import Workspace
 from pasquin.workspace.files import read_manifest
 
 CORPUS: Final = "fortunes"
-CANDIDATES: Final = 400
+CANDIDATES: Final = 240
 NEXT: Final = """\
 The demo's workspace is {directory}: look at corpora/fortunes/report.html and models/fortunes/README.md in it.
 Next, on your own posts:  pasquin init mybot; cd mybot; pasquin collect x-archive:YOUR-ARCHIVE.zip; pasquin prepare me;

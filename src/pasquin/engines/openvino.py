@@ -184,7 +184,7 @@ def _cache_blocks(config: dict[str, Any]) -> int:
     size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     block_bytes = 2 * config["num_hidden_layers"] * heads * (size + 8) * _BLOCK  # 8: a scale and a zero point each
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(8, min(_CACHE_BLOCKS, int(memory * _CACHE_SHARE / block_bytes)))
+    return max(64, min(_CACHE_BLOCKS, int(memory * _CACHE_SHARE / block_bytes)))
 
 
 def _first_line(exc: BaseException) -> str:

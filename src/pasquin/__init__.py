@@ -7,8 +7,10 @@ imports torch:
 >>> workspace = pasquin.Workspace.create(Path("mybot"))
 >>> pasquin.collect(workspace, ["twint:vc.jsonl.gz"])
 >>> pasquin.prepare(workspace, "vc")
->>> pasquin.train(workspace, "vc", minutes=5)
->>> pasquin.generate(workspace, "vc", n=1000)
+>>> pasquin.train(workspace, "vc", settings=TrainSettings(minutes=5))
+>>> pasquin.generate(workspace, "vc", settings=GenerateSettings(n=1000))
+
+The settings classes are in `pasquin.config`.
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ def make_workspace(root: Path, source: Path | None) -> Path:
 
 def compare(source: Path | None, sampling: dict[str, Any], quick: bool) -> dict[str, float]:
     """Run all contenders in turn and print the table; returns the figures."""
-    seconds, texts = (100.0, 250) if quick else (400.0, 1_000)
+    seconds, texts = (80.0, 120) if quick else (400.0, 1_000)
     with tempfile.TemporaryDirectory() as root:
         folder = make_workspace(Path(root), source)
         found = {name: Contender(name, folder, sampling) for name in CONTENDERS}

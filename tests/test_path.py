@@ -176,15 +176,15 @@ def test_a_corpus_of_three_posts_is_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.timeout(900)
 def test_the_demo_runs_and_runs_again_in_no_time(tmp_path: Path) -> None:
-    words = ("demo", "--minutes", "0.3", "--no-serve", "--port", "0")
+    words = ("demo", "--minutes", "1", "--no-serve", "--port", "0")
     first = run(*words, cwd=tmp_path)
     assert list(first) == ["collect", "prepare", "train", "generate"]
     assert first["train"]["bits_per_byte"]["after"] < first["train"]["bits_per_byte"]["before"]
-    assert first["generate"]["candidates"] >= 100
+    assert first["generate"]["candidates"] == 240
     second = run(*words, cwd=tmp_path)
     assert second["collect"]["new"] == 0
     assert second["train"] == first["train"]
-    assert second["generate"]["candidates"] >= first["generate"]["candidates"]
+    assert second["generate"]["candidates"] == first["generate"]["candidates"]
     with game(tmp_path / "pasquin-demo") as client:
         categories = {category["key"]: category["reason"] for category in client.get("/api/game").json()["categories"]}
         assert {"fortunes", "fortunes/computers", "fortunes/science"} <= set(categories)
@@ -201,7 +201,7 @@ def test_the_path_on_real_tweets(tmp_path: Path) -> None:
     prepared = run("prepare", "vc", cwd=tmp_path)
     assert prepared["kept"] > 40_000
     trained = run("train", "vc", "--steps", "12", cwd=tmp_path)
-    assert trained["bits_per_byte"]["after"] < trained["bits_per_byte"]["before"] - 0.03
+    assert trained["bits_per_byte"]["after"] < trained["bits_per_byte"]["before"] - 0.1
     made = run("generate", "vc", "-n", "60", cwd=tmp_path)
     assert made["candidates"] == 60
     with game(tmp_path, "vc") as client:

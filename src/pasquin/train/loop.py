@@ -27,6 +27,8 @@ from pasquin.train.loss import Loss
 EVALUATIONS: Final = 8
 """Evaluations a run that uses up its budget makes, fewer where they would cost over `EVALUATION_SHARE` of its time."""
 EVALUATION_SHARE: Final = 0.12
+STEPS_BETWEEN: Final = 6
+"""Steps between two evaluations of a run bounded by steps, unless that makes fewer than two: one costs about as much."""
 DEFAULT_EPOCHS: Final = 4.0
 """Passes over the posts when nothing bounds the run (patience usually ends it before)."""
 WARM_UP_STEPS: Final = 20
@@ -87,9 +89,10 @@ class Run:
         bits = self.validation.bits_per_byte(self.loss)
         cost = time.monotonic() - began
         self.state = RunState(before=bits, best_bits=math.inf)
-        if self.settings.minutes:
-            least = cost / (EVALUATION_SHARE * self.settings.minutes * 60)
-            self.state.between = min(0.5, max(1 / EVALUATIONS, least))
+        least = cost / (EVALUATION_SHARE * self.settings.minutes * 60) if self.settings.minutes else 0.0
+        # By steps and not by the clock here, as a run bounded by steps must be the same wherever it is repeated.
+        least = max(least, STEPS_BETWEEN / self.settings.steps if self.settings.steps else 0.0)
+        self.state.between = min(0.5, max(1 / EVALUATIONS, least))
         self.state.history.append(self._entry(None, bits))
         self.progress.say(f"Before training: {bits:.3f} bits per byte on held-out posts.")
 

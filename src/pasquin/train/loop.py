@@ -28,7 +28,7 @@ EVALUATIONS: Final = 8
 """Evaluations a run that uses up its budget makes, fewer where they would cost over `EVALUATION_SHARE` of its time."""
 EVALUATION_SHARE: Final = 0.12
 STEPS_BETWEEN: Final = 6
-"""Steps between two evaluations of a run bounded by steps, unless that makes fewer than two: one costs about as much."""
+"""Steps between two evaluations of a run bounded by steps (at least two are made): one costs about as much."""
 DEFAULT_EPOCHS: Final = 4.0
 """Passes over the posts when nothing bounds the run (patience usually ends it before)."""
 WARM_UP_STEPS: Final = 20

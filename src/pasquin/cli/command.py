@@ -1,0 +1,101 @@
+"""What all commands share: the program, its options, how results and errors are told."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pasquin.errors import Interrupted, PasquinError, UsageError
+
+if TYPE_CHECKING:
+    from pasquin.progress import Progress
+    from pasquin.workspace import Workspace
+
+app = typer.Typer(
+    help="From somebody's short posts to an honest parody bot, and a measure of how human it sounds.",
+    epilog="The whole path: pasquin init mybot; cd mybot; pasquin collect …; pasquin prepare NAME; "
+    "pasquin train NAME; pasquin generate NAME; pasquin play NAME.  To see it all first: pasquin demo",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", metavar="DIR", help="The workspace (default: the nearest pasquin.toml upward)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+
+
+def _reporting(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn our errors into a sentence on stderr and the right exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except PasquinError as exc:
+            typer.echo(str(exc) if isinstance(exc, Interrupted) else f"Error: {exc}", err=True)
+            raise typer.Exit(exc.exit_code) from exc
+        except KeyboardInterrupt as exc:
+            typer.echo("Stopped. Run the same command again to go on; what was finished is kept.", err=True)
+            raise typer.Exit(Interrupted.exit_code) from exc
+        except MemoryError as exc:
+            typer.echo("Error: the machine ran out of memory. Close other programs or give it less to do.", err=True)
+            raise typer.Exit(1) from exc
+
+    return run
+
+
+def command(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command whose `--help` ends with an example."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        run = _reporting(function)
+        app.command(name, epilog=f"Example:  {example}", no_args_is_help=False)(run)
+        return run
+
+    return register
+
+
+def terminal() -> Progress:
+    from pasquin.progress import Terminal
+
+    return Terminal()
+
+
+def open_workspace(directory: Path | None) -> Workspace:
+    from pasquin.workspace import Workspace
+
+    return Workspace.open(directory)
+
+
+def print_result(result: Mapping[str, object], as_json: bool, lines: list[str]) -> None:
+    """Print a stage's result: the JSON object, or lines for people."""
+    typer.echo(json.dumps(result, ensure_ascii=False, default=str) if as_json else "\n".join(lines))
+
+
+def reasons(counts: object) -> str:
+    """`{reason: n}` as "n reason, n reason", most first."""
+    if not isinstance(counts, Mapping) or not counts:
+        return "none"
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{number:,} {str(reason).replace('_', ' ')}" for reason, number in ordered if number)
+
+
+def pairs(values: list[str] | None, option: str) -> dict[str, str]:
+    """`FIELD=COLUMN` options as a mapping; UsageError when one has no equals sign."""
+    pairs = {}
+    for value in values or []:
+        field, equals, column = value.partition("=")
+        if not equals or not field or not column:
+            raise UsageError(f"{option} wants FIELD=COLUMN, for example {option} text=body; it got `{value}`.")
+        pairs[field] = column
+    return pairs

@@ -1,0 +1,225 @@
+"""Commands from posts to candidates: prepare, export, train, generate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result, reasons, terminal
+from pasquin.errors import UsageError
+
+
+@command("prepare", "pasquin prepare vc --include-replies --split time")
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus to make.")],
+    account: Annotated[
+        list[str] | None, typer.Option("--account", help="Only this account (handle or id); several allowed.")
+    ] = None,
+    source_list: Annotated[
+        list[str] | None, typer.Option("--list", help="Only accounts collected through this source list.")
+    ] = None,
+    include_replies: Annotated[
+        bool | None, typer.Option("--include-replies/--no-replies", help="Keep replies and posts that begin with @.")
+    ] = None,
+    include_reposts: Annotated[
+        bool | None, typer.Option("--include-reposts/--no-reposts", help="Keep reposts (other people's words).")
+    ] = None,
+    include_links: Annotated[
+        bool | None, typer.Option("--include-links/--no-links", help="Keep URLs and link-only posts.")
+    ] = None,
+    strip_usertags: Annotated[
+        bool | None, typer.Option("--strip-usertags/--keep-usertags", help="Remove @mentions.")
+    ] = None,
+    strip_hashtags: Annotated[
+        bool | None, typer.Option("--strip-hashtags/--keep-hashtags", help="Remove #hashtags.")
+    ] = None,
+    max_per_account: Annotated[int | None, typer.Option(help="At most this many posts of one account.")] = None,
+    split: Annotated[str | None, typer.Option(help="random (default), or time: the newest are the test split.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every draw (default 0).")] = None,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a clean, deduplicated, split corpus of the collected posts, with a report to look at."""
+    from pasquin.config import PrepareSettings, load
+    from pasquin.prepare import prepare as run
+
+    workspace = open_workspace(directory)
+    settings = load(
+        PrepareSettings,
+        workspace.toml,
+        include_replies=include_replies,
+        include_reposts=include_reposts,
+        include_links=include_links,
+        strip_usertags=strip_usertags,
+        strip_hashtags=strip_hashtags,
+        max_per_account=max_per_account,
+        split=split,
+        seed=seed,
+    )
+    result = run(
+        workspace, corpus, accounts=account or (), lists=source_list or (), settings=settings, progress=terminal()
+    )
+    splits = result["splits"]
+    print_result(
+        result,
+        as_json,
+        [
+            f"Corpus `{corpus}`: kept {result['kept']:,} posts, in {result['seconds']:.1f} s.",
+            f"Dropped: {reasons(result['dropped'])}.",
+            f"Splits: {splits['train']:,} train, {splits['validation']:,} validation, {splits['test']:,} test.",
+            f"Report: {workspace.corpus_dir(corpus) / 'report.html'}",
+            f"Next: pasquin train {corpus} --minutes 7",
+        ],
+    )
+
+
+@command("export", "pasquin export vc -o vc.csv")
+def export(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .csv (one column), .txt or .jsonl.")],
+    split: Annotated[str | None, typer.Option(help="Only this split: train, validation or test.")] = None,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a corpus to a file: the single-column CSV that gpt-2-simple's users know, text, or JSON lines."""
+    from pasquin.export import export_corpus
+
+    result = export_corpus(open_workspace(directory), corpus, output, split=split)
+    print_result(result, as_json, [f"{result['posts']:,} posts in {output}."])
+
+
+@command("train", "pasquin train vc --minutes 7")
+def train(
+    corpus: Annotated[str, typer.Argument(help="Name of the corpus to learn.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model (default: the corpus's).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Base model: smollm2 (default), a Hugging Face name such as gpt2, or a folder.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Train all weights.")] = False,
+    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank weights only (less memory).")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Train at most this long.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="At most this many passes over the posts.")] = None,
+    steps: Annotated[int | None, typer.Option(help="At most this many optimizer steps.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    compile_model: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Compile the model first, which takes minutes (default: no)."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of data order and sampling (default 0).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where an interrupted training stopped.")] = (
+        False
+    ),
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a small language model on a corpus. Stops by itself when it no longer gets better; Ctrl-C saves."""
+    from pasquin.config import TrainSettings, load
+    from pasquin.train import train as run
+
+    if full and lora:
+        raise UsageError("--full and --lora exclude each other; give one of them.")
+    workspace = open_workspace(directory)
+    settings = load(
+        TrainSettings,
+        workspace.toml,
+        model=model,
+        method="full" if full else "lora" if lora else None,
+        minutes=minutes,
+        epochs=epochs,
+        steps=steps,
+        learning_rate=learning_rate,
+        compile=compile_model,
+        seed=seed,
+    )
+    result = run(workspace, corpus, name=name, resume=resume, settings=settings, progress=terminal())
+    bits = result["bits_per_byte"]
+    print_result(
+        result,
+        as_json,
+        [
+            f"Model `{result['model']}`: {bits['before']:.3f} -> {bits['after']:.3f} bits per byte on held-out posts, "
+            f"best at step {result['best_step']:,}, {result['seconds']:.0f} s "
+            f"({result['tokens_per_second']:,.0f} tokens/s); {result['verbatim_rate']:.1%} of samples copy a post.",
+            f"Its card, history and plot: {workspace.model_dir(result['model'])}",
+            f"Next: pasquin generate {result['model']} -n 1000",
+        ],
+    )
+
+
+@command("generate", 'pasquin generate vc -n 1000 --temperature 1.0 --top-p 0.9 --prefix "Startups are" -o tweets.txt')
+def generate(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    n: Annotated[int | None, typer.Option("-n", "--n", help="Candidates wanted (default 1000).")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write: .txt (divided by lines of 20 =), .csv or .jsonl."),
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Whose voice (default: all, in proportion to their posts).")
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="Text every candidate begins with.")] = "",
+    include_prefix: Annotated[
+        bool, typer.Option("--include-prefix/--no-include-prefix", help="Whether the prefix is part of the candidate.")
+    ] = True,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", "--truncate", help="End a text where this appears; several allowed.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy, 1 as learned, more is wilder.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from this many likeliest tokens (0: all).")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens of this total probability.")] = (
+        None
+    ),
+    max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
+    min_characters: Annotated[int | None, typer.Option(help="Shorter candidates are rejected.")] = None,
+    max_characters: Annotated[int | None, typer.Option(help="Longer candidates are rejected (default 280).")] = None,
+    batch: Annotated[int | None, typer.Option(help="Sequences generated at a time.")] = None,
+    engine: Annotated[str | None, typer.Option(help="openvino or transformers (default: the fastest that can).")] = (
+        None
+    ),
+    seed: Annotated[int | None, typer.Option(help="Same seed, same candidates (default 0).")] = None,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate candidates by the thousand: complete, novel texts in the voice of the corpus."""
+    from pasquin.config import GenerateSettings, load
+    from pasquin.generate import generate as run
+
+    workspace = open_workspace(directory)
+    settings = load(
+        GenerateSettings,
+        workspace.toml,
+        n=n,
+        engine=engine,
+        batch=batch,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        min_characters=min_characters,
+        max_characters=max_characters,
+        seed=seed,
+    )
+    result = run(
+        workspace,
+        model,
+        output=output,
+        account=account,
+        prefix=prefix,
+        include_prefix=include_prefix,
+        stop=stop or (),
+        settings=settings,
+        progress=terminal(),
+    )
+    print_result(
+        result,
+        as_json,
+        [
+            f"{result['candidates']:,} candidates of {result['completions']:,} completions, "
+            f"in {result['seconds']:.1f} s ({result['tokens_per_second']:,.0f} tokens/s).",
+            f"Rejected: {reasons(result['rejected'])}.",
+            f"Written to {result['output']}",
+            f"Next: pasquin play {model}",
+        ],
+    )

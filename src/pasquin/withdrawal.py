@@ -2,7 +2,8 @@
 
     posts        the shards are written anew without it
     corpora      too, with the removal noted in the manifest (a new `hash`) and the report replaced
-    candidates   keep their text, which is no copy of it, but lose the reference to it as their nearest post
+    candidates   keep their text, which is no copy of it, but lose the reference to it as their nearest post, and are
+                 marked as withdrawn: neither curated nor published any more
     trials       keep their guesses, but no longer say which post was shown
 
 A tombstone hides at once; this removes. Every step can be repeated, so a run that is killed is completed by the next.
@@ -182,7 +183,8 @@ def _withdraw_from_store(workspace: Workspace, stones: Tombstones) -> tuple[int,
             for start in range(0, len(nearest), _CHUNK):
                 chunk = nearest[start : start + _CHUNK]
                 named = candidates.c.nearest_uri.in_(chunk)
-                changed += connection.execute(sa.update(candidates).where(named).values(nearest_uri=None)).rowcount
+                marked = sa.update(candidates).where(named).values(nearest_uri=None, withdrawn_at=datetime.now(UTC))
+                changed += connection.execute(marked).rowcount
             guessed = 0
             for key in shown:
                 anonymous = f"{_REASON}:{secrets.token_hex(8)}"

@@ -28,11 +28,13 @@ candidates = sa.Table(
     sa.Column("nearest_uri", sa.Text),
     sa.Column("similarity", sa.Float, nullable=False),
     sa.Column("longest_run", sa.Integer, nullable=False),
+    sa.Column("withdrawn_at", sa.DateTime(timezone=True)),
     sa.UniqueConstraint("model", "text_key", name="candidates_model_text"),
     sa.UniqueConstraint("generation", "position", name="candidates_generation_position"),
     sa.Index("candidates_model_account", "model", "account"),
 )
 """Completions that passed the screen.
 
-`account` is the handle it was conditioned on; `text_key` hashes the normalised text.
+`account` is the handle it was conditioned on; `text_key` hashes the normalised text. `withdrawn_at` says when the post
+it came closest to was forgotten: it is not shown to curators and not published from then on.
 """

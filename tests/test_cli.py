@@ -13,8 +13,10 @@ import pytest
 
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
-    *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate", "play", "demo"),
+    *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
+    *("publish", "receipt", "play", "demo"),
 )
+GROUPS = ("bot",)
 
 
 def pasquin(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +36,7 @@ def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) ->
 
 def test_help_names_every_command(tmp_path: Path) -> None:
     run = pasquin("--help", cwd=tmp_path)
-    assert set(re.findall(r"^  (\w+)  ", run.stdout.split("Commands:")[1], re.M)) == set(COMMANDS)
+    assert set(re.findall(r"^  (\w+)  ", run.stdout.split("Commands:")[1], re.M)) == {*COMMANDS, *GROUPS}
 
 
 def test_version(tmp_path: Path) -> None:

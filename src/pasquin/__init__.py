@@ -29,6 +29,7 @@ _HOMES = {
     "prepare": "pasquin.prepare",
     "train": "pasquin.train",
     "generate": "pasquin.generate",
+    "publish": "pasquin.publish",
     "play": "pasquin.server",
     "rights": "pasquin.rights",
     "forget": "pasquin.rights",
@@ -45,6 +46,7 @@ __all__ = [
     "lineage",
     "play",
     "prepare",
+    "publish",
     "rights",
     "train",
 ]
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from pasquin.errors import PasquinError
     from pasquin.generate import generate
     from pasquin.prepare import prepare
+    from pasquin.publish import publish
     from pasquin.rights import forget, lineage, rights
     from pasquin.server import play
     from pasquin.store import Store

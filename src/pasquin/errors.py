@@ -12,7 +12,10 @@ message without a traceback and exits with `exit_code`; anything that is not a `
     ├── StoreError                exit 1   the database cannot be opened, read or written
     ├── NetworkError              exit 1   a service could not be reached or refused
     │   ├── Refused                        it said no (gone, private, not found): asking again is of no use
+    │   │   ├── AccountRefused             our own account may not publish: key revoked, account suspended
+    │   │   └── TextRefused                it will not have this text: too long, a duplicate, against its rules
     │   ├── RateLimited                    it asked to wait longer than we are ready to
+    │   ├── NotSent                        what was to be published surely was not: sending it again is safe
     │   └── InwardAddress                  an address leads into a private network
     ├── ResourceError             exit 1   the machine ran out: disk, memory, port, or a program is missing
     └── Interrupted               exit 130 the person pressed Ctrl-C; what was done is kept
@@ -69,6 +72,18 @@ class NetworkError(PasquinError):
 
 class Refused(NetworkError):  # noqa: N818 - as its family
     """The service said no: the account or post is gone, private or suspended, or we lack the right to it."""
+
+
+class AccountRefused(Refused):
+    """The network does not let our own account publish: its key was revoked, the account is suspended or locked."""
+
+
+class TextRefused(Refused):
+    """The network will not have this text, now or later: it is too long, repeated, or against its rules."""
+
+
+class NotSent(NetworkError):  # noqa: N818 - as its family
+    """What was to be published surely was not, because the network was not reached; sending it again is safe."""
 
 
 class RateLimited(NetworkError):  # noqa: N818 - as its family

@@ -146,6 +146,33 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What a network says of a text it has published: its `uri` there for ever, and a page to look at it.
+
+    `published_at` is timezone-aware UTC; `details` are facts of the network worth keeping (a revision, a hash).
+    """
+
+    uri: str
+    published_at: datetime
+    url: str | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a network shows of an account. `bot` is its automation flag, None where the network has none to read.
+
+    `avatar` are the bytes of its picture, None when it has none.
+    """
+
+    handle: str
+    name: str
+    bio: str
+    bot: bool | None = None
+    avatar: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A text that can be shown in the game. `key` is a post's uri or a candidate's id, never sent before the guess."""
 

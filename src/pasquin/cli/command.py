@@ -54,12 +54,19 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def command(name: str, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command whose `--help` ends with an example."""
+def group(name: str, help: str) -> typer.Typer:
+    """A command with commands of its own: `pasquin NAME COMMAND`."""
+    made = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.add_typer(made, name=name)
+    return made
+
+
+def command(name: str, example: str, of: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command (of the program, or of a group) whose `--help` ends with an example."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         run = _reporting(function)
-        app.command(name, epilog=f"Example:  {example}", no_args_is_help=False)(run)
+        of.command(name, epilog=f"Example:  {example}", no_args_is_help=False)(run)
         return run
 
     return register

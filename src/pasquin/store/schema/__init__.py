@@ -9,9 +9,12 @@ from pasquin.store.schema.candidates import candidates
 from pasquin.store.schema.curation import comparisons, curator_sessions, curators, decisions, sign_in_links
 from pasquin.store.schema.metadata import metadata
 from pasquin.store.schema.play import guesses, players, trials
+from pasquin.store.schema.publish import bot_sessions, bots, publication_events, publications
 
 __all__ = [
     "VERSION",
+    "bot_sessions",
+    "bots",
     "candidates",
     "comparisons",
     "curator_sessions",
@@ -20,8 +23,10 @@ __all__ = [
     "guesses",
     "metadata",
     "players",
+    "publication_events",
+    "publications",
     "sign_in_links",
     "trials",
 ]
 
-VERSION = "0002"
+VERSION = "0003"

@@ -1,0 +1,288 @@
+"""Publish: the accepted candidates of a bot, once each, on its schedule, and only while it says openly what it is.
+
+`publish` does what is due and returns: for cron, for a job runner, for a trigger over HTTP. `watch` does the same again
+and again. Both may run as often and at as many places at once as one likes: the ledger in the store sees to it that
+each entry is published once. Where the state must live outside the machine, `PASQUIN_DATABASE_URL` names a PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from pasquin.config import BotSettings, PublishSettings, load, load_bots
+from pasquin.errors import CorpusError, ModelError, PasquinError, TextRefused, UsageError
+from pasquin.networks.publishing import Prices
+from pasquin.networks.tids import new_tid
+from pasquin.progress import Progress, Silent
+from pasquin.publish import queue, switches
+from pasquin.publish.decided import follow
+from pasquin.publish.disclosure import Disclosure, disclosure_of
+from pasquin.publish.ledger import entries, utc
+from pasquin.publish.mentions import has_link, without_mentions
+from pasquin.publish.queue import Accepted
+from pasquin.publish.receipts import receipt
+from pasquin.publish.running import Bot, frozen, open_bot, run
+from pasquin.store import Store
+from pasquin.store.schema import publications
+from pasquin.workspace import Workspace
+
+__all__ = ["Accepted", "bot_named", "check", "dry_run", "enqueue", "publish", "receipt", "show", "switch_bot", "watch"]
+
+FAILED: Final = frozenset({"not_compliant", "account_refused", "clock", "not_sent", "unsettled"})
+"""Why a run ended that a person, or whoever runs it, should look at."""
+
+
+def publish(
+    workspace: Workspace,
+    name: str,
+    *,
+    limit: int | None = None,
+    settings: PublishSettings | None = None,
+    change: Callable[[Bot], None] | None = None,
+) -> dict[str, Any]:
+    """Publish what is due of a bot (without a schedule: one), at most `limit`, and say what happened.
+
+    `{bot, state, published, failed, unknown, waiting, stock, next_due, warnings, ok, seconds}`. `state` is `published`,
+    or why nothing was: `nothing_due`, `resting`, `busy`, `held`, `paused`, `stopped`, `not_compliant`,
+    `account_refused`, `not_sent`, `unsettled`, `clock`. `change` may alter the opened bot (its clock, its steps).
+    Raises UsageError when there is no such bot, StoreError when the database cannot be written.
+    """
+    began = time.monotonic()
+    store = Store.of(workspace)
+    try:
+        bot = _open(workspace, store, name, settings)
+        if change is not None:
+            change(bot)
+        if bot.settings.paused:
+            bot.stop, bot.why = "paused", "It is paused in pasquin.toml."
+        else:
+            _fill(bot)
+            run(bot, 1 if limit is None and bot.settings.schedule is None else limit)
+        return {**_told(bot), "seconds": round(time.monotonic() - began, 3)}
+    finally:
+        store.close()
+
+
+def watch(
+    workspace: Workspace,
+    name: str,
+    *,
+    settings: PublishSettings | None = None,
+    progress: Progress | None = None,
+    ended: Callable[[], bool] = lambda: False,
+    happened: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> None:
+    """Publish what is due of a bot until `ended()` or Ctrl-C, looking every `poll_seconds`; call `happened` with each
+    result in which something did. An error of the network or the database is told, and the next look tries again.
+    """
+    settings = settings or load(PublishSettings, workspace.toml)
+    progress = progress or Silent()
+    _settings_of(workspace, name)
+    last = ""
+    while not ended():
+        try:
+            result = publish(workspace, name, settings=settings)
+        except UsageError:
+            raise
+        except PasquinError as exc:
+            result = {"bot": name, "state": "error", "why": str(exc), "published": [], "failed": [], "unknown": []}
+        if result["published"] or result["failed"] or result["unknown"]:
+            happened(result)
+        said = f"{name}: {result['state']}" + (f" ({result['why']})" if result.get("why") else "")
+        if said != last and result["state"] not in ("published", "limit"):
+            progress.say(said)
+        last = said
+        _pause(settings.poll_seconds, ended)
+
+
+def dry_run(workspace: Workspace, name: str, *, settings: PublishSettings | None = None) -> dict[str, Any]:
+    """What would go out next, as the exact request without secrets; nothing is sent, stored or claimed.
+
+    `{bot, text, request, price, compliant, checks, due_at, note}`; `text` is None when the queue is empty.
+    """
+    store = Store.of(workspace)
+    try:
+        bot = _open(workspace, store, name, settings)
+        told: dict[str, Any] = {"bot": name, "text": None, "request": None, "price": None, "due_at": None, "note": None}
+        disclosure = disclosure_of(name, bot.settings, bot.publisher, bot.family)
+        told |= {"compliant": disclosure.compliant, "checks": disclosure.told()}
+        with store.read() as connection:
+            waiting = entries(connection, publications.c.bot == name, publications.c.state == "approved")
+        if not waiting:
+            return {**told, "note": "The queue is empty."}
+        text, due = without_mentions(waiting[0].text), waiting[0].row["due_at"]
+        told |= {"text": text, "due_at": utc(due).isoformat() if due else None}
+        if has_link(text) and not bot.settings.urls:
+            return {**told, "note": "It has a link, and this bot publishes none."}
+        if isinstance(bot.publisher, Prices):
+            told["price"] = bot.publisher.price(text)
+        try:
+            return {**told, "request": frozen(bot.publisher, text, new_tid(bot.clock()))}
+        except TextRefused as exc:
+            return {**told, "note": str(exc)}
+    finally:
+        store.close()
+
+
+def enqueue(workspace: Workspace, name: str, accepted: Sequence[Accepted]) -> dict[str, Any]:
+    """Put accepted texts into a bot's queue and give them slots; `{bot, queued, skipped, stock}`."""
+    settings = _settings_of(workspace, name)
+    store = Store.of(workspace)
+    try:
+        switches.register(store, [name])
+        now = datetime.now(UTC)
+        result = queue.add(store, name, settings, accepted, now)
+        queue.plan(store, name, settings, now)
+        return {"bot": name, **result, "stock": queue.stock(store, name)}
+    finally:
+        store.close()
+
+
+def check(workspace: Workspace, name: str) -> Disclosure:
+    """Every check of a bot's disclosure, as its network shows it now."""
+    store = Store.of(workspace)
+    try:
+        bot = _open(workspace, store, name, None)
+        return disclosure_of(name, bot.settings, bot.publisher, bot.family)
+    finally:
+        store.close()
+
+
+def show(workspace: Workspace, name: str | None = None) -> list[dict[str, Any]]:
+    """All bots of the workspace, or the named one: switch, stock, next slot, counts by state, newest entries."""
+    named = load_bots(workspace.toml) if name is None else {name: _settings_of(workspace, name)}
+    store = Store.of(workspace)
+    try:
+        switches.register(store, list(named))
+        return [_shown(store, bot, settings, details=name is not None) for bot, settings in named.items()]
+    finally:
+        store.close()
+
+
+def switch_bot(workspace: Workspace, name: str, state: switches.Switch, reason: str | None) -> None:
+    """Set the switch of a bot, or of all at once (`*`), also of one that is no longer in pasquin.toml."""
+    store = Store.of(workspace)
+    try:
+        switches.switch(store, name, state, reason, datetime.now(UTC))
+    finally:
+        store.close()
+
+
+def bot_named(workspace: Workspace, name: str) -> BotSettings:
+    """The settings of a bot; UsageError when there is none of that name."""
+    return _settings_of(workspace, name)
+
+
+def _settings_of(workspace: Workspace, name: str) -> BotSettings:
+    bots = load_bots(workspace.toml)
+    if name not in bots:
+        there = ", ".join(sorted(bots)) or "none yet"
+        raise UsageError(f"There is no bot `{name}` in pasquin.toml (there are: {there}). Add a table [bots.{name}].")
+    return bots[name]
+
+
+def _open(workspace: Workspace, store: Store, name: str, settings: PublishSettings | None) -> Bot:
+    chosen = _settings_of(workspace, name)
+    settings = settings or load(PublishSettings, workspace.toml)
+    switches.register(store, [name])
+    family = chosen.model_family or _family(workspace, chosen)
+    return open_bot(name, chosen, settings, store, workspace.root, family)
+
+
+def _family(workspace: Workspace, settings: BotSettings) -> str | None:
+    """The family of a bot's first model, as its manifest names what it was trained from."""
+    for model in settings.models or ((settings.corpus,) if settings.corpus else ()):
+        try:
+            base = workspace.model_manifest(model).get("base")
+        except (ModelError, CorpusError, UsageError):
+            continue
+        if isinstance(base, str) and base:
+            return base.rstrip("/").rpartition("/")[2]
+    return None
+
+
+def _fill(bot: Bot) -> None:
+    now = bot.clock()
+    follow(bot.store, bot.name, bot.settings, now)
+    if bot.settings.evergreen:
+        queue.repeat_oldest(bot.store, bot.name, bot.settings, now)
+    queue.plan(bot.store, bot.name, bot.settings, now)
+
+
+def _told(bot: Bot) -> dict[str, Any]:
+    by_state: dict[str, list[dict[str, Any]]] = {"confirmed": [], "failed": [], "unknown": []}
+    for outcome in bot.outcomes:
+        by_state.setdefault(outcome["state"], []).append(outcome)
+    stock, due = queue.stock(bot.store, bot.name), _next_due(bot.store, bot.name)
+    stopped = bot.stop or "nothing_due"
+    state = "published" if by_state["confirmed"] and stopped not in FAILED else stopped
+    told: dict[str, Any] = {
+        "bot": bot.name,
+        "state": state,
+        "why": bot.why,
+        "published": by_state["confirmed"],
+        "failed": by_state["failed"],
+        "unknown": by_state["unknown"],
+        "waiting": by_state.get("approved", []),
+        "stock": stock,
+        "next_due": due.isoformat() if due else None,
+        "warnings": _warnings(bot, stock),
+        "ok": state not in FAILED and not by_state["failed"] and not by_state["unknown"],
+    }
+    if stopped == "not_compliant" and bot.disclosure is not None:
+        told["checks"] = bot.disclosure.told()
+    return told
+
+
+def _warnings(bot: Bot, stock: int) -> list[str]:
+    if stock >= bot.settings.minimum_stock:
+        return []
+    return [f"{stock} left in the queue, fewer than the {bot.settings.minimum_stock} wanted. Curate some more."]
+
+
+def _next_due(store: Store, name: str) -> datetime | None:
+    waits = (publications.c.bot == name, publications.c.state == "approved")
+    with store.read() as connection:
+        due = connection.execute(sa.select(sa.func.min(publications.c.due_at)).where(*waits)).scalar()
+    return utc(due) if due else None
+
+
+def _shown(store: Store, name: str, settings: BotSettings, *, details: bool) -> dict[str, Any]:
+    with store.read() as connection:
+        counted = sa.select(publications.c.state, sa.func.count()).where(publications.c.bot == name)
+        counts = {row[0]: row[1] for row in connection.execute(counted.group_by(publications.c.state))}
+        shut = switches.closed(connection, name, datetime.now(UTC))
+        rows = entries(connection, publications.c.bot == name) if details else []
+    due = _next_due(store, name)
+    told: dict[str, Any] = {
+        "bot": name,
+        "network": settings.network,
+        "account": settings.account,
+        "state": "paused" if settings.paused else shut.state if shut else "active",
+        "why": "It is paused in pasquin.toml." if settings.paused else shut.reason if shut else None,
+        "schedule": settings.schedule,
+        "next_due": due.isoformat() if due else None,
+        "entries": counts,
+        "low": counts.get("approved", 0) < settings.minimum_stock,
+    }
+    if details:
+        shown = ("id", "state", "text", "due_at", "uri", "url", "published_at", "reason", "edited", "curator")
+        told["queue"] = [
+            {
+                key: utc(row.row[key]).isoformat() if isinstance(row.row[key], datetime) else row.row[key]
+                for key in shown
+            }
+            for row in rows
+        ]
+    return told
+
+
+def _pause(seconds: float, ended: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not ended() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(0.5, left))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -232,6 +233,25 @@ def test_copies_of_posts_and_of_earlier_candidates_are_rejected(
     assert other["rejected"]["duplicate"] > 0
 
 
+def test_what_is_unsafe_is_rejected_and_can_be_looked_at(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unsafe(Parrot):
+        def say(self, index: int, prompt: Prompt) -> Completion:
+            said = super().say(index, prompt)
+            return replace(said, text="@ada " + said.text if prompt.seed % 2 else said.text)
+
+    use(monkeypatch, Unsafe())
+    result = generate(workspace, "village", settings=settings(n=30))
+    rejected = [json.loads(line) for line in Path(result["rejected_output"]).read_text().splitlines()]
+    assert Counter(row["reason"] for row in rejected) == result["rejected"]
+    assert all(row["text"].startswith("@ada ") for row in rejected if row["reason"] == "mention")
+    assert not any("@" in row["text"] for row in all_rows(workspace, result["generation"]))
+    allowed = generate(workspace, "village", settings=settings(n=30, allow="mention, link"))
+    assert "mention" not in allowed["rejected"]
+    assert any(row["text"].startswith("@ada ") for row in all_rows(workspace, allowed["generation"]))
+    with pytest.raises(UsageError, match="`rudeness` cannot be allowed"):
+        generate(workspace, "village", settings=settings(n=30, allow=("rudeness",)))
+
+
 def test_a_run_that_gets_nowhere_stops_and_says_why(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = use(monkeypatch, Parrot(bad=1.0))
     with pytest.raises(ModelError, match=r"None of 400 completions was a candidate \(rejected: incomplete 400\)"):
@@ -347,7 +367,7 @@ def test_stop_texts_reach_the_engine(workspace: Workspace, monkeypatch: pytest.M
 
 
 def test_voices_keep_their_shares_over_every_stretch() -> None:
-    plan = Plan("m", "h", "c", "e", Sampling(), "", True, (("a", 6.0), ("b", 3.0), ("c", 1.0)), (1, 9), 0)
+    plan = Plan("m", "h", "c", "e", Sampling(), "", True, (("a", 6.0), ("b", 3.0), ("c", 1.0)), (1, 9), (), 0)
     for start in (0, 777):
         counts = Counter(plan.voice_of(position) for position in range(start, start + 50))
         assert abs(counts["a"] - 30) <= 2

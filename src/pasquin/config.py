@@ -84,8 +84,7 @@ class CollectSettings(StageSettings):
     @field_validator("proxies", "allow_private_hosts", "accepted_rules", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """In the environment, and on a flag, several are separated by commas or spaces."""
-        return value.replace(",", " ").split() if isinstance(value, str) else value
+        return _words(value)
 
 
 class PrepareSettings(StageSettings):
@@ -175,6 +174,13 @@ class GenerateSettings(StageSettings):
     """Shorter candidates are rejected."""
     max_characters: int = Field(280, ge=1)
     """Longer candidates are rejected."""
+    allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Of mention, link, personal, blocked and language: what does not speak against a candidate here."""
+
+    @field_validator("allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _words(value)
 
 
 class PlaySettings(StageSettings):
@@ -188,6 +194,11 @@ class PlaySettings(StageSettings):
     """Port to listen on; 0 takes any free one."""
     min_items: int = Field(8, ge=1)
     """A category needs this many human and this many model items before it is offered."""
+
+
+def _words(value: object) -> object:
+    """In the environment, and on a flag, several values are separated by commas or spaces."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 _Settings = TypeVar("_Settings", bound=StageSettings)

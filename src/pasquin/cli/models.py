@@ -174,6 +174,10 @@ def generate(
     max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
     min_characters: Annotated[int | None, typer.Option(help="Shorter candidates are rejected.")] = None,
     max_characters: Annotated[int | None, typer.Option(help="Longer candidates are rejected (default 280).")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", help="Let through what is rejected as mention, link, personal, blocked or language."),
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Sequences generated at a time.")] = None,
     engine: Annotated[str | None, typer.Option(help="openvino or transformers (default: the fastest that can).")] = (
         None
@@ -199,6 +203,7 @@ def generate(
         max_tokens=max_tokens,
         min_characters=min_characters,
         max_characters=max_characters,
+        allow=allow or None,
         seed=seed,
     )
     result = run(
@@ -218,7 +223,8 @@ def generate(
         [
             f"{result['candidates']:,} candidates of {result['completions']:,} completions, "
             f"in {result['seconds']:.1f} s ({result['tokens_per_second']:,.0f} tokens/s).",
-            f"Rejected: {reasons(result['rejected'])}.",
+            f"Rejected: {reasons(result['rejected'])}."
+            + (f" They are in {result['rejected_output']}" if result["rejected"] else ""),
             f"Written to {result['output']}",
             f"Next: pasquin play {model}",
         ],

@@ -23,11 +23,11 @@ from pasquin.config import GenerateSettings, load
 from pasquin.engines import Engine, choose_engine
 from pasquin.errors import Interrupted, ModelError, UsageError
 from pasquin.generate.candidates import add, candidate_row, stored, text_keys
-from pasquin.generate.output import output_path, write_output
+from pasquin.generate.output import add_rejected, output_path, write_output
 from pasquin.generate.plan import Plan, make_plan
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.progress import Progress, Silent
-from pasquin.records import Completion, Prompt
+from pasquin.records import Completion, NoveltyCertificate, Prompt
 from pasquin.screen import Screen, open_screen
 from pasquin.store import Store
 from pasquin.texts import normalise
@@ -63,9 +63,9 @@ def generate(
     `account` is one the model knows, `anybody` for no one's voice, or None for all in proportion to their posts.
     `prefix` begins every text and belongs to the candidate unless `include_prefix` is False. `stop` (and `truncate`,
     its name in the tools of 2020) are texts at which a completion ends. Returns {model, candidates, rejected:
-    {reason: n}, completions, tokens, seconds, tokens_per_second, output, generation, engine}: `candidates` is how many
-    are in the file, the rest is about this run. Raises UsageError, ModelError, ResourceError, StoreError, or
-    Interrupted on Ctrl-C; what was stored by then stays.
+    {reason: n}, completions, tokens, seconds, tokens_per_second, output, generation, engine, rejected_output}:
+    `candidates` is how many are in the file, the rest is about this run; the rejected stand in `rejected_output`.
+    Raises UsageError, ModelError, ResourceError, StoreError, or Interrupted on Ctrl-C; what was stored by then stays.
     """
     began = time.perf_counter()
     progress = progress or Silent()
@@ -89,15 +89,18 @@ def generate(
         settings,
     )
     with workspace.lock(f"generate-{model}"), closing(Store.of(workspace)) as store:
-        run = _Run(plan, store, settings, progress)
+        rejected = workspace.root / "generated" / "rejected" / f"{model}_{plan.id}.jsonl"
+        run = _Run(plan, store, settings, progress, rejected)
         if run.have < settings.n:
-            engine = opener.open(folder)
             screen = open_screen(
                 workspace,
                 min_characters=settings.min_characters,
                 max_characters=settings.max_characters,
                 seen=text_keys(store, model),
+                allow=settings.allow,
+                corpus=plan.corpus if plan.corpus in workspace.corpora() else None,
             )
+            engine = opener.open(folder)
             run.go(engine, screen, _prompts(plan, folder, post_format, engine.context))
         rows = stored(store, plan.id, settings.n)
     write_output(path, rows)
@@ -112,6 +115,7 @@ def generate(
         "output": str(path),
         "generation": plan.id,
         "engine": engine_name,
+        "rejected_output": str(rejected) if rejected.exists() else None,
     }
 
 
@@ -141,7 +145,9 @@ def _prompts(plan: Plan, folder: Path, post_format: PostFormat, context: int) ->
 class _Run:
     """One run of a generation: where it stands, what it counted."""
 
-    def __init__(self, plan: Plan, store: Store, settings: GenerateSettings, progress: Progress) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, settings: GenerateSettings, progress: Progress, rejected_output: Path
+    ) -> None:
         self.plan, self.store, self.wanted, self.batch, self.progress = (
             plan,
             store,
@@ -156,6 +162,8 @@ class _Run:
         self.completions = self.accepted = self.tokens = 0
         self.seconds = 0.0
         self._rows: list[dict[str, object]] = []
+        self._rejected_output = rejected_output
+        self._rejects: list[dict[str, object]] = []
         self._committed = 0.0
 
     def go(self, engine: Engine, screen: Screen, prompts: _Prompts) -> None:
@@ -200,7 +208,7 @@ class _Run:
         reason, certificate, text = screen.judge(completion, self.plan.prefix if self.plan.include_prefix else "")
         position, self.position = self.position, self.position + 1
         if reason is not None or certificate is None:
-            self.rejected[reason or "garbled"] += 1
+            self._reject(position, reason or "garbled", text, certificate)
             return False
         self._rows.append(candidate_row(self.plan, position, completion, text, certificate))
         self.accepted += 1
@@ -209,9 +217,23 @@ class _Run:
             self._commit()
         return True
 
+    def _reject(self, position: int, reason: str, text: str, certificate: NoveltyCertificate | None) -> None:
+        self.rejected[reason] += 1
+        row: dict[str, object] = {
+            "position": position,
+            "account": self.plan.voice_of(position),
+            "reason": reason,
+            "text": text,
+        }
+        if certificate is not None:
+            row |= {"nearest_uri": certificate.nearest_uri, "similarity": certificate.similarity}
+        self._rejects.append(row)
+
     def _commit(self) -> None:
         rows, self._rows = self._rows, []
+        rejects, self._rejects = self._rejects, []
         add(self.store, rows)
+        add_rejected(self._rejected_output, rejects)
         self._committed = time.perf_counter()
 
     def _verdict(self) -> None:

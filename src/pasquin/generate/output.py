@@ -45,6 +45,16 @@ def write_output(path: Path, candidates: Sequence[Mapping[str, object]]) -> None
         write_atomically(path, _WRITERS[path.suffix.lower()](candidates))
 
 
+def add_rejected(path: Path, rejected: Sequence[Mapping[str, object]]) -> None:
+    """Add rejected completions to a file of JSON lines. Raises ResourceError on a full disk."""
+    if not rejected:
+        return
+    with disk_errors(f"write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rejected))
+
+
 def _text(candidates: Sequence[Mapping[str, object]]) -> str:
     return "".join(f"{candidate['text']}\n{DELIMITER}\n" for candidate in candidates)
 

@@ -40,6 +40,7 @@ class Plan:
     include_prefix: bool
     voices: tuple[tuple[str | None, float], ...]
     limits: tuple[int, int]
+    allowed: tuple[str, ...]
     seed: int
 
     @property
@@ -89,6 +90,7 @@ def make_plan(
         include_prefix=include_prefix,
         voices=_voices(workspace, corpus, post_format, account),
         limits=(settings.min_characters, settings.max_characters),
+        allowed=tuple(sorted(set(settings.allow))),
         seed=settings.seed,
     )
 

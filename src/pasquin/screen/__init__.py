@@ -1,26 +1,31 @@
-"""The screen: what makes a completion a candidate. It is complete, fits, and is no copy of a post or of another one.
+"""The screen: what makes a completion a candidate. Complete, safe, in the corpus's language, no copy.
 
     screen = open_screen(workspace, min_characters=10, max_characters=280)
     reason, certificate, text = screen.judge(completion, prefix)
 
-`fit` looks at the text alone, `novelty` compares it with every collected post of the workspace. The rejection reasons
-are `REASONS`, tried in that order. Not covered: whether a text is true, sensible, or about a person.
+`fit`, `safety` and `language` look at the text alone, `novelty` compares it with every collected post of the workspace.
+The rejection reasons are `REASONS`, tried in that order. Not covered: whether a text is true, sensible, or about a
+person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from pasquin.records import Completion, NoveltyCertificate
 from pasquin.screen.fit import Fit
+from pasquin.screen.language import Languages
 from pasquin.screen.novelty import NoveltyIndex
+from pasquin.screen.safety import SAFETY_REASONS, Safety
 from pasquin.texts import text_key
 from pasquin.workspace import Workspace
+from pasquin.workspace.corpora import read_corpus
 from pasquin.workspace.shards import fetch_posts
 
-__all__ = ["REASONS", "Fit", "NoveltyIndex", "Screen", "open_screen"]
+__all__ = ["REASONS", "SAFETY_REASONS", "Fit", "Languages", "NoveltyIndex", "Safety", "Screen", "open_screen"]
 
+LANGUAGE: Final = "language"
 REASONS: Final = (
     "incomplete",
     "garbled",
@@ -28,20 +33,33 @@ REASONS: Final = (
     "too_short",
     "too_long",
     "repetitive",
+    *SAFETY_REASONS,
+    LANGUAGE,
     "duplicate",
     "verbatim",
     "near",
 )
 """Why a completion is no candidate, in the order in which it is looked at."""
+_LANGUAGE_SAMPLE: Final = 2_000
 
 
 class Screen:
     """Judges completions one after the other, and remembers those it let pass: a second one alike is a duplicate."""
 
-    def __init__(self, index: NoveltyIndex, fit: Fit, seen: Iterable[str] = ()) -> None:
-        """`seen` are `text_key`s of candidates that are there already."""
+    def __init__(
+        self,
+        index: NoveltyIndex,
+        fit: Fit,
+        seen: Iterable[str] = (),
+        *,
+        safety: Safety | None = None,
+        languages: Languages | None = None,
+    ) -> None:
+        """`seen` are `text_key`s of candidates that are there already. Without `languages` any language will do."""
         self.index = index
         self.fit = fit
+        self.safety = safety or Safety()
+        self._languages = languages or Languages(())
         self._seen = set(seen)
 
     def judge(self, completion: Completion, prefix: str = "") -> tuple[str | None, NoveltyCertificate | None, str]:
@@ -51,6 +69,7 @@ class Screen:
         off (`finish` is `length`) is `incomplete`, whatever it says.
         """
         reason, text = self.fit.judge(completion, prefix)
+        reason = reason or self.safety.judge(text) or self._languages.judge(text)
         if reason is not None:
             return reason, None, text
         key = text_key(text)
@@ -63,11 +82,26 @@ class Screen:
         return None, certificate, text
 
 
-def open_screen(workspace: Workspace, *, min_characters: int, max_characters: int, seen: Iterable[str] = ()) -> Screen:
+def open_screen(
+    workspace: Workspace,
+    *,
+    min_characters: int,
+    max_characters: int,
+    seen: Iterable[str] = (),
+    allow: Collection[str] = (),
+    corpus: str | None = None,
+) -> Screen:
     """The screen of a workspace: against every post ever collected there, whichever corpus it is in or not.
 
-    Lengths are in characters (code points) of the normalised text. Without any post every text is novel. Raises
-    WorkspaceError when the collected posts cannot be read.
+    Lengths are in characters (code points) of the normalised text. Without any post every text is novel. `allow` are
+    those of `SAFETY_REASONS` (and `language`) that do not matter here. With `corpus`, texts must be in one of its
+    languages. Raises WorkspaceError or CorpusError when the posts cannot be read, UsageError for a block list that is
+    no text.
     """
+    safety = Safety.of(workspace.root, set(allow) - {LANGUAGE})
+    languages = None
+    if corpus is not None and LANGUAGE not in allow:
+        texts = [post.text for post in read_corpus(workspace, corpus, "train")]
+        languages = Languages(texts[:: max(1, len(texts) // _LANGUAGE_SAMPLE)])
     index = NoveltyIndex(fetch_posts(workspace, "SELECT uri, text FROM {posts} ORDER BY uri"))
-    return Screen(index, Fit(min_characters, max_characters), seen)
+    return Screen(index, Fit(min_characters, max_characters), seen, safety=safety, languages=languages)

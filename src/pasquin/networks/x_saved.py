@@ -1,4 +1,5 @@
-"""Answers of X's API that somebody saved: v2 (twarc's pages, streams, single posts) and v1.1, as JSON or JSON lines."""
+"""Answers of X that somebody saved, as JSON or JSON lines: API v2 (twarc's pages, streams, single posts), API v1.1, and
+the timelines of X's own pages."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pasquin.networks.files import FileSource
 from pasquin.networks.files.reading import Deleted, InputFile, Reading, find_files
 from pasquin.networks.values import x_uri
 from pasquin.networks.x_status import Includes, v1_post, v2_post, x_id
+from pasquin.networks.x_web import web_statuses
 from pasquin.records import Post
 
 
@@ -54,7 +56,10 @@ def _posts(answer: Any) -> Iterator[tuple[Post | Deleted | str, object]]:
     if (gone := _deleted(answer)) is not None:
         yield Deleted(x_uri(gone)), answer
         return
-    if "data" in answer:
+    if (statuses := web_statuses(answer)) is not None:
+        for status in statuses:
+            yield v1_post(status), status
+    elif "data" in answer:
         includes, data = Includes.parse(answer), answer["data"]
         for status in data if isinstance(data, list) else [data]:
             yield v2_post(status, includes), status

@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO ?=
 PYTEST ?=
+FUZZ ?=
 
 export VENV
 
-.PHONY: demo test lint web clean
+.PHONY: demo test lint fuzz web clean
 .SILENT:
 
 demo:  ## the whole path on data and a model from the package registry; options: make demo DEMO="--minutes 1"
@@ -23,6 +24,9 @@ lint:  ## ruff, mypy and the layers
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+fuzz:  ## a million spoilt documents for every reader together, half an hour (pip install atheris); FUZZ="RUNS [READER...]"
+	$(VENV)/bin/python tests/fuzz_guided.py $(FUZZ)
 
 web:  ## build the pages
 	$(PYTHON) bootstrap.py demo

@@ -18,11 +18,12 @@ import httpx
 import pytest
 
 from bluesky_archiver import archive
+from local_dns import local_dns
 from local_pds import LocalAccount, LocalPds, local_pds, post
 from pasquin.config import CollectSettings
-from pasquin.errors import Refused, UsageError
+from pasquin.errors import NetworkError, Refused, UsageError
 from pasquin.networks import Complete, Page
-from pasquin.networks.bluesky import BlueskySource
+from pasquin.networks.bluesky import BlueskySource, identity, signature
 from pasquin.networks.transport import Transport
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
@@ -158,6 +159,99 @@ def test_renamed_account_is_found_again(pds: LocalPds) -> None:
     formerly.create([post("two")])
     (page,) = source(pds).posts("formerly.test", page.cursor)
     assert [(found.text, found.handle) for found in page.posts] == [("two", "hereafter.test")]
+
+
+def test_handle_is_found_by_dns_where_the_public_api_does_not_know_it(pds: LocalPds) -> None:
+    dora = pds.account("dora")
+    dora.create([post("found")])
+    other = pds.account("otto")
+    nowhere = f"http://127.0.0.1:{pds.plc_port}/nowhere"
+    records = {"_atproto.dora.test": [f"did={dora.did}"], "_atproto.not-otto.test": [f"did={other.did}"]}
+    with local_dns(records):
+        (page,) = source(pds, bluesky_api=nowhere).posts("dora.test", None)
+        assert [found.text for found in page.posts] == ["found"]
+        with pytest.raises(Refused, match="does not call itself so"):
+            list(source(pds, bluesky_api=nowhere).posts("not-otto.test", None))
+
+
+def test_repository_counts_only_when_the_account_signed_it(pds: LocalPds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real server signs with the key in the directory; with the key of another account nothing is taken."""
+    sven, eve = pds.account("sven"), pds.account("eve")
+    sven.create([post("mine")])
+    reader = source(pds)
+    (page,) = reader.posts(sven.did, None)
+    assert ([found.text for found in page.posts], reader.notes()) == (["mine"], [])
+
+    wrong = reader._directory.find(eve.did).key
+    monkeypatch.setattr(identity, "signing_key", lambda _: wrong)
+    with pytest.raises(NetworkError, match="not signed by that account"):
+        list(source(pds).posts(sven.did, None))
+    sven.create([post("more")])
+    with pytest.raises(NetworkError, match="not signed by that account"):
+        list(source(pds).posts(sven.did, page.cursor))
+
+    monkeypatch.setattr(signature, "can_check", lambda: False)
+    unchecked = source(pds)
+    assert len([found for page in unchecked.posts(sven.did, None) for found in page.posts]) == 2
+    assert unchecked.notes() == [signature.UNCHECKED]
+    list(unchecked.posts(sven.did, None))
+    assert unchecked.notes() == []
+
+
+class NoRepositories(Transport):
+    """A server that knows nothing of repositories; the `fails_at`-th page of a listing breaks."""
+
+    def __init__(self, settings: CollectSettings, fails_at: int = -1) -> None:
+        super().__init__(settings, backoff=0.05)
+        self.pages, self.fails_at = 0, fails_at
+
+    def get_json(self, url: str, **options: Any) -> Any:
+        if url.endswith("getLatestCommit"):
+            raise Refused("no", status=501, body=b'{"error": "MethodNotImplemented"}')
+        self.pages += url.endswith("listRecords")
+        if self.pages == self.fails_at:
+            raise NetworkError("The connection broke.")
+        return super().get_json(url, **options)
+
+
+def test_posts_are_listed_where_there_is_no_repository(pds: LocalPds) -> None:
+    """In pages that can be committed one by one; what was edited or deleted is seen when all is listed again."""
+    lena = pds.account("lena")
+    uris = lena.create([post(f"Number {number}") for number in range(250)])
+    chosen = CollectSettings(**pds.settings)
+
+    def listed(cursor: str | None, fails_at: int = -1, **settings: Any) -> tuple[list[Page], BlueskySource, int]:
+        transport = NoRepositories(chosen.model_copy(update=settings), fails_at)
+        reader, pages = BlueskySource(chosen.model_copy(update=settings), transport), list[Page]()
+        try:
+            for page in reader.posts("lena.test", cursor):
+                pages.append(page)
+        except NetworkError:
+            assert fails_at > 0
+        return pages, reader, transport.pages
+
+    def texts(pages: list[Page]) -> list[str]:
+        return [found.text for page in pages for found in page.posts]
+
+    pages, _, _ = listed(None, fails_at=3)
+    assert texts(pages) == [f"Number {number}" for number in range(200)]
+    rest, reader, asked = listed(pages[-1].cursor)
+    assert (texts(rest), asked) == ([f"Number {number}" for number in range(200, 250)], 2)
+    assert reader.notes() == [
+        "Posts of lena.test came one by one, without a signature: its server does not give its repository."
+    ]
+
+    new = lena.create([post("The newest")])
+    lena.delete(uris[10])
+    lena.put("app.bsky.feed.post", uris[20].rpartition("/")[2], post("Number 20, edited"))
+    later, _, asked = listed(rest[-1].cursor)
+    assert (texts(later), asked) == (["The newest"], 2)
+    again, _, _ = listed(later[-1].cursor, bluesky_whole_hours=0)
+    assert deleted(uris + new, again[-1].complete) == [uris[10]]
+    assert len(texts(again)) == 250
+    assert "Number 20, edited" in texts(again)
+    (whole,) = source(pds).posts("lena.test", again[-1].cursor)  # the server was mended
+    assert len(whole.posts) == 250
 
 
 class Chaos:

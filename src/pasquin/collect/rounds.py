@@ -40,6 +40,13 @@ class _HasRules(Protocol):
     def rules(self) -> Sequence[_Rules]: ...
 
 
+@runtime_checkable
+class _HasNotes(Protocol):
+    """A source that has something to say about what it read as a whole."""
+
+    def notes(self) -> Sequence[str]: ...
+
+
 def one_round(
     workspace: Workspace, wanted: Sequence[Wanted], rights: Rights | None, settings: CollectSettings, progress: Progress
 ) -> None:
@@ -70,6 +77,7 @@ def one_round(
                     )
         finally:
             _record_rules(workspace, wanted, settings)
+    _say_notes(wanted, progress)
     if not responsible and recorded(workspace, "provided"):
         progress.say("You answer for the right to use what you give as a file; it is noted, see `pasquin rights`.")
     withdraw(workspace, progress)
@@ -101,6 +109,19 @@ def _say_quarantined(workspace: Workspace, one: Wanted, progress: Progress) -> N
     if one.quarantined:
         where = quarantine_path(workspace, one.written)
         progress.say(f"{one.quarantined:,} pieces of {one.written} could not be read; see {where}.")
+
+
+_MOST_NOTES: Final = 5
+
+
+def _say_notes(wanted: Sequence[Wanted], progress: Progress) -> None:
+    """What sources have to say about what they read."""
+    for source in {id(one.source): one.source for one in wanted}.values():
+        notes = source.notes() if isinstance(source, _HasNotes) else ()
+        for note in notes[:_MOST_NOTES]:
+            progress.say(note)
+        if len(notes) > _MOST_NOTES:
+            progress.say(f"… and {len(notes) - _MOST_NOTES:,} more of this kind.")
 
 
 class _Board:

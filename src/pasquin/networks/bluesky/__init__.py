@@ -3,7 +3,8 @@
 `bluesky:handle-or-did` finds the account's server and reads the whole repository in one request, later only what has
 changed since. What the repository no longer has was deleted, and is reported so: mostly at once, and always when the
 whole is read again, twice a day (a change shows the parts of the tree it touched, and a deletion can join two parts
-that it does not show). `bluesky:list:at://…` reads every account on a list. Accounts that ask not to be shown to the
+that it does not show). That the account signed it is checked. A server that does not give the repository is asked for
+its posts page by page. `bluesky:list:at://…` reads every account on a list. Accounts that ask not to be shown to the
 signed-out, or not to be used for generative AI, are left alone.
 
 Not covered: private data (there is none in a repository), and posts of others that the account reposted.
@@ -28,7 +29,9 @@ from pasquin.errors import InputError, NetworkError, RateLimited, Refused, Usage
 from pasquin.networks import Complete, Page, Quarantined
 from pasquin.networks.bluesky.car import POSTS, Entry, Gap, Repository, read_repository
 from pasquin.networks.bluesky.identity import Directory, Identity, error_name
+from pasquin.networks.bluesky.listing import MARK, UNSIGNED, list_posts, list_records
 from pasquin.networks.bluesky.records import OTHER_KIND, asks_for_sign_in, to_post
+from pasquin.networks.bluesky.signature import UNCHECKED, Signed, check_signature
 from pasquin.networks.files.reading import EXCERPT
 from pasquin.networks.transport import Transport, shared
 from pasquin.networks.values import to_count
@@ -83,7 +86,10 @@ class _Found:
 
 
 class BlueskySource:
-    """The reading side of Bluesky. A cursor is a JSON object: DID -> `[revision read last, when it was read whole]`."""
+    """The reading side of Bluesky. A cursor is a JSON object: DID -> `[revision read last, when it was read whole]`.
+
+    In the place of the revision stands `list:` and the last key where posts are listed.
+    """
 
     reads_files = False
 
@@ -91,6 +97,14 @@ class BlueskySource:
         self._settings = settings
         self._transport = transport
         self._directory = Directory(settings, transport)
+        self._notes: set[str] = set()
+        self._told: set[str] = set()
+
+    def notes(self) -> list[str]:
+        """What is to be said of what was read, and was not asked for before."""
+        new = sorted(self._notes.copy() - self._told)
+        self._told.update(new)
+        return new
 
     def posts(self, account: str, since: str | None) -> Iterator[Page]:
         """Pages of the posts of `account` (a handle, a DID, or `list:at://…`) that are new, changed or deleted since.
@@ -126,25 +140,60 @@ class BlueskySource:
         if refusal:
             yield Page((), skipped={refusal: 1}, share=1.0)
             return
-        known, read_whole = marks.get(identity.did, (None, 0.0))
         try:
-            latest = self._latest(identity)
-            if latest == known:
-                yield Page((), share=1.0)
-                return
-            is_fresh = 0 <= time.time() - read_whole < self._settings.bluesky_whole_hours * 3600
-            since = known if known is not None and known < latest and is_fresh else None
-            with tempfile.TemporaryFile(prefix="pasquin-") as handle:
-                yield from self._pages(identity, self._download(identity, since, handle), marks)
+            yield from self._from_repository(identity, marks)
+        except InputError:
+            yield from self._from_listing(identity, marks)
         except Refused as exc:
             state = error_name(exc)
-            if state == _GONE and known is not None:
+            if state not in _STATES:
+                yield from self._from_listing(identity, marks)
+                return
+            if state == _GONE and identity.did in marks:
                 prefix = f"at://{identity.did}/{POSTS}"
                 yield Page((), complete=Complete("bluesky", identity.did, prefix, ()), share=1.0)
-            if state in _STATES:
-                name = identity.handle or identity.did
-                raise Refused(f"{name} {_STATES[state]}. Nothing of it was read.", status=exc.status) from exc
-            raise
+            name = identity.handle or identity.did
+            raise Refused(f"{name} {_STATES[state]}. Nothing of it was read.", status=exc.status) from exc
+
+    def _from_repository(self, identity: Identity, marks: _Marks) -> Iterator[Page]:
+        """Pages of the repository, or of what changed in it. Raises InputError when it is damaged."""
+        known, read_whole = _revision(marks, identity)
+        latest = self._latest(identity)
+        if latest == known:
+            yield Page((), share=1.0)
+            return
+        since = known if known and known < latest and self._is_fresh(read_whole) else None
+        with tempfile.TemporaryFile(prefix="pasquin-") as handle:
+            yield from self._pages(identity, self._download(identity, since, handle), marks)
+
+    def _from_listing(self, identity: Identity, marks: _Marks) -> Iterator[Page]:
+        """Pages of the posts as the server lists them: behind what was read, or all of them again twice a day.
+
+        A first reading that was cut off goes on where it was; one of all posts that were read before begins anew, as
+        only a list without a break says what was deleted.
+        """
+        mark, read_whole = marks.get(identity.did, ("", 0.0))
+        is_listed = mark.startswith(MARK)
+        start = mark.removeprefix(MARK) if is_listed and (not read_whole or self._is_fresh(read_whole)) else ""
+        is_again = is_listed and not start
+        last, uris = start, list[str]()
+        self._notes.add(UNSIGNED.format(identity.handle or identity.did))
+        for page in list_posts(self._transport, identity, start):
+            uris += page.uris
+            last = page.after
+            if not is_again:
+                marks[identity.did] = (MARK + last, read_whole if is_listed else 0.0)
+            posts = self._counted(page.posts)
+            cursor = None if is_again else _cursor(marks)
+            yield Page(posts, cursor, +page.skipped, tuple(page.unreadable), current=True)
+        if not start or not read_whole:
+            marks[identity.did] = (MARK + last, int(time.time()))
+        prefix = f"at://{identity.did}/{POSTS}"
+        complete = Complete("bluesky", identity.did, prefix, tuple(uris)) if uris and not start else None
+        yield Page((), _cursor(marks), share=1.0, complete=complete)
+
+    def _is_fresh(self, read_whole: float) -> bool:
+        return 0 <= time.time() - read_whole < self._settings.bluesky_whole_hours * 3600
 
     def _latest(self, identity: Identity) -> str:
         url = f"{identity.pds}/xrpc/com.atproto.sync.getLatestCommit"
@@ -173,6 +222,7 @@ class BlueskySource:
                 continue
             if repository.did != identity.did:
                 raise NetworkError(f"The server of {identity.did} answered with the posts of another account.")
+            self._check_signature(identity, repository)
             consistent = self._latest(identity) == repository.rev or (revision is None and repository.is_whole())
             download = _Download(repository, revision is not None, consistent)
             if consistent and not repository.damage:
@@ -180,6 +230,16 @@ class BlueskySource:
         if download is None:
             raise failure
         return download
+
+    def _check_signature(self, identity: Identity, repository: Repository) -> None:
+        signed = check_signature(repository.commit, identity.key)
+        if signed is Signed.UNKNOWN:
+            self._notes.add(UNCHECKED)
+        elif signed is not Signed.VERIFIED:
+            raise NetworkError(
+                f"What the server of {identity.did} gave as its posts is not signed by that account, and was not "
+                "taken. Try again later: the account may just have changed its key."
+            )
 
     def _pages(self, identity: Identity, download: _Download, marks: _Marks) -> Iterator[Page]:
         repository = download.repository
@@ -193,11 +253,11 @@ class BlueskySource:
                 found.posts = []
         _explain(found, download)
         complete = cursor = None
-        known, read_whole = marks.get(identity.did, ("", 0.0))
+        known, read_whole = _revision(marks, identity)
         is_older = repository.rev < known  # a lagging copy or a backup: what it lacks was not deleted
         if download.is_consistent and not found.damage and not is_older:
             marks[identity.did] = (repository.rev, read_whole if download.is_partial else int(time.time()))
-            cursor = orjson.dumps(marks, option=orjson.OPT_SORT_KEYS).decode()
+            cursor = _cursor(marks)
             prefix = f"at://{identity.did}/{POSTS}"
             complete = Complete("bluesky", identity.did, prefix, tuple(found.uris), tuple(found.gaps))
         yield Page(
@@ -235,26 +295,14 @@ class BlueskySource:
         wanted = f"at://{owner.did}/app.bsky.graph.list/{match[2]}"
         subjects = [
             value.get("subject")
-            for value in self._records(owner, "app.bsky.graph.listitem")
+            for records in list_records(self._transport, owner, "app.bsky.graph.listitem")
+            for value in (record["value"] for record in records)
             if value.get("list") == wanted
         ]
         members = [did for did in dict.fromkeys(subjects) if isinstance(did, str)]
         if not members:
             raise Refused(f"The list {wanted} has no members, or was deleted. Check its address.")
         return members
-
-    def _records(self, owner: Identity, collection: str) -> Iterator[Mapping[str, Any]]:
-        """All records of a collection, a hundred a request."""
-        url, cursor, seen = f"{owner.pds}/xrpc/com.atproto.repo.listRecords", "", set[str]()
-        while cursor not in seen:
-            seen.add(cursor)
-            params: dict[str, str | int] = {"repo": owner.did, "collection": collection, "limit": 100}
-            answer = self._transport.get_json(url, params=params | ({"cursor": cursor} if cursor else {}))
-            records = answer.get("records") if isinstance(answer, Mapping) else None
-            for record in records if isinstance(records, list) else ():
-                if isinstance(record, Mapping) and isinstance(record.get("value"), Mapping):
-                    yield record["value"]
-            cursor = str(answer.get("cursor") or "") if records else ""
 
     def _counted(self, posts: list[Post]) -> tuple[Post, ...]:
         """The posts with their likes and reposts, where those are wanted and the AppView can be reached."""
@@ -319,6 +367,16 @@ def _explain(found: _Found, download: _Download) -> None:
     found.damage += [Quarantined(uri, "its content is missing or damaged", b"") for uri in lost]
     for after, before in found.gaps:
         found.damage.append(Quarantined(after, f"part of the repository is missing, up to {before}", b""))
+
+
+def _revision(marks: _Marks, identity: Identity) -> tuple[str, float]:
+    """The revision of a repository that was read last, and when it was read whole; empty where there was none."""
+    mark, read_whole = marks.get(identity.did, ("", 0.0))
+    return ("", 0.0) if mark.startswith(MARK) else (mark, read_whole)
+
+
+def _cursor(marks: _Marks) -> str:
+    return orjson.dumps(marks, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _marks(cursor: str | None) -> _Marks:

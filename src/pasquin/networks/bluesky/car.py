@@ -4,8 +4,8 @@ A CAR file is a header and a sequence of blocks, each named by the hash of its c
 signed commit; it points to a search tree (MST) whose nodes list `collection/record-key` and the CID of the record.
 Blocks may come in any order: the file is read once to check and index those that matter, then the tree is walked.
 
-Memory: about 150 bytes for each post and tree node; likes, follows and the rest are checked and forgotten. The commit's
-signature is not checked: what the blocks say is what the root says, and the root is what the server sent over TLS.
+Memory: about 150 bytes for each post and tree node; likes, follows and the rest are checked and forgotten. That the
+account signed the root is another matter: see `signature`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Repository:
     handle: IO[bytes]
     did: str = ""
     rev: str = ""
+    commit: bytes = b""
+    """The signed block at the root."""
     damage: list[str] = field(default_factory=list)
     _tree: bytes = b""
     _blocks: dict[bytes, int] = field(default_factory=dict)
@@ -148,7 +150,8 @@ def _root(header: bytes | None, where: str) -> bytes:
 
 def _read_commit(repository: Repository, root: bytes, where: str) -> None:
     try:
-        commit: Any = decode_dag_cbor(repository.block(root) or b"", cid_ctor=bytes)
+        repository.commit = repository.block(root) or b""
+        commit: Any = decode_dag_cbor(repository.commit, cid_ctor=bytes)
         repository.did, repository.rev = commit["did"], commit.get("rev") or ""
         repository._tree = commit["data"]
         if isinstance(repository.did, str) and isinstance(repository.rev, str) and type(commit["data"]) is bytes:

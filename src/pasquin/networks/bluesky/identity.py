@@ -11,6 +11,8 @@ import orjson
 
 from pasquin.config import CollectSettings
 from pasquin.errors import NetworkError, Refused, UsageError
+from pasquin.networks.bluesky.dns import can_ask, did_in_dns
+from pasquin.networks.bluesky.signature import signing_key
 from pasquin.networks.transport import Transport
 
 _HANDLE: Final = re.compile(
@@ -24,11 +26,13 @@ PDS_LIMIT: Final = (3_000, 300.0)
 
 @dataclass(frozen=True)
 class Identity:
-    """An account: its DID, its present handle (None when it has none that holds), and its server's address."""
+    """An account: its DID, the handle it gives itself (None when it gives none), and its server's address."""
 
     did: str
     handle: str | None
     pds: str
+    key: bytes | None = None
+    """What it signs its repository with, see `signature`."""
 
 
 class Directory:
@@ -63,27 +67,35 @@ class Directory:
         return found
 
     def _resolve(self, handle: str) -> str:
-        """The DID that a handle stands for: as the public API says, else as the handle's own host says."""
-        url = f"{self._api}/xrpc/com.atproto.identity.resolveHandle"
+        """The DID that a handle stands for: as the public API says, else DNS, else the handle's own host."""
         failures: list[NetworkError] = []
-        for ask in (
-            lambda: self._transport.get_json(url, params={"handle": handle}, max_bytes=_SMALL)["did"],
-            lambda: self._transport.get(f"https://{handle}/.well-known/atproto-did", max_bytes=_SMALL).text.strip(),
-        ):
+        for ask in (self._ask_api, self._ask_dns, self._ask_host):
             try:
-                did = ask()
-                if isinstance(did, str) and _DID.fullmatch(did):
-                    return did
-            except (KeyError, TypeError):
-                continue
+                did = ask(handle)
             except NetworkError as exc:
                 failures.append(exc)
+                continue
+            if did is not None and _DID.fullmatch(did):
+                return did
         if failures and not isinstance(failures[0], Refused):
             raise failures[0]
+        hint = "" if can_ask() else " DNS was not asked: that needs pip install 'pasquin[bluesky]'."
         raise Refused(
             f"There is no Bluesky account {handle}: it may have been renamed or deleted. Look up its present handle, "
-            "or use its DID, which never changes."
+            f"or use its DID, which never changes.{hint}"
         ) from (failures[0] if failures else None)
+
+    def _ask_api(self, handle: str) -> str | None:
+        url = f"{self._api}/xrpc/com.atproto.identity.resolveHandle"
+        answer = self._transport.get_json(url, params={"handle": handle}, max_bytes=_SMALL)
+        did = answer.get("did") if isinstance(answer, Mapping) else None
+        return did if isinstance(did, str) else None
+
+    def _ask_dns(self, handle: str) -> str | None:
+        return did_in_dns(handle) if can_ask() else None
+
+    def _ask_host(self, handle: str) -> str | None:
+        return self._transport.get(f"https://{handle}/.well-known/atproto-did", max_bytes=_SMALL).text.strip()
 
     def _identity(self, did: str) -> Identity:
         document = self._document(did)
@@ -95,7 +107,8 @@ class Directory:
                 pds = service.get("serviceEndpoint")
                 if isinstance(pds, str) and pds.startswith(("https://", "http://")):
                     self._transport.limit(pds, *PDS_LIMIT)
-                    return Identity(did, handle if handle and _HANDLE.fullmatch(handle) else None, pds.rstrip("/"))
+                    known = handle if handle and _HANDLE.fullmatch(handle) else None
+                    return Identity(did, known, pds.rstrip("/"), signing_key(document))
         raise Refused(f"The account {did} names no server where its posts are: it has been deactivated or deleted.")
 
     def _document(self, did: str) -> Mapping[str, Any]:

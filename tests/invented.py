@@ -167,7 +167,7 @@ def candidate_rows(
             "text": text,
             "text_key": text_key(text),
             "created_at": datetime(2026, 1, 2, tzinfo=UTC) + timedelta(seconds=position),
-            "generation": "invented",
+            "generation": f"invented {model}",
             "position": position,
             "seed": position,
             "engine": "invented",

@@ -14,7 +14,7 @@ import pytest
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
     *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
-    *("publish", "receipt", "play", "demo"),
+    *("publish", "receipt", "play", "measure", "demo"),
 )
 GROUPS = ("bot",)
 

@@ -9,6 +9,8 @@ imports torch:
 >>> pasquin.prepare(workspace, "vc")
 >>> pasquin.train(workspace, "vc", settings=TrainSettings(minutes=5))
 >>> pasquin.generate(workspace, "vc", settings=GenerateSettings(n=1000))
+>>> pasquin.play(workspace, ["vc"])
+>>> pasquin.measure(workspace, ["vc"])["fool_rate"]
 
 The settings classes are in `pasquin.config`.
 """
@@ -31,6 +33,7 @@ _HOMES = {
     "generate": "pasquin.generate",
     "publish": "pasquin.publish",
     "play": "pasquin.server",
+    "measure": "pasquin.measure",
     "rights": "pasquin.rights",
     "forget": "pasquin.rights",
     "lineage": "pasquin.rights",
@@ -44,6 +47,7 @@ __all__ = [
     "forget",
     "generate",
     "lineage",
+    "measure",
     "play",
     "prepare",
     "publish",
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from pasquin.collect import collect
     from pasquin.errors import PasquinError
     from pasquin.generate import generate
+    from pasquin.measure import measure
     from pasquin.prepare import prepare
     from pasquin.publish import publish
     from pasquin.rights import forget, lineage, rights

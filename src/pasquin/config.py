@@ -201,6 +201,17 @@ def _words(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+class MeasureSettings(StageSettings):
+    """[measure]"""
+
+    model_config = SettingsConfigDict(env_prefix="PASQUIN_MEASURE_")
+
+    fastest_ms: int = Field(500, ge=0)
+    """Faster answers do not count: the text was not read."""
+    most_guesses: int = Field(500, ge=1)
+    """Later guesses of a player do not count."""
+
+
 _Settings = TypeVar("_Settings", bound=StageSettings)
 
 

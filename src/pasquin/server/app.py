@@ -16,7 +16,7 @@ import pasquin
 from pasquin.config import PlaySettings
 from pasquin.errors import PasquinError, StoreError
 from pasquin.play import CategoryError, Game, PlayerError, TrialError
-from pasquin.server import game, pages
+from pasquin.server import game, pages, stats
 from pasquin.server.guard import TOO_LARGE, Guard
 from pasquin.store import Store
 from pasquin.workspace import Workspace
@@ -47,6 +47,7 @@ def create_app(workspace: Workspace, corpora: Sequence[str] = (), *, settings: P
 
     app = _routes(lifespan)
     app.state.game, app.state.store = running, store
+    app.state.figures = stats.Figures(running, store)
     app.add_middleware(Guard)
     return app
 
@@ -67,6 +68,7 @@ def _routes(lifespan: Any) -> FastAPI:
     )
     app.include_router(game.router)
     app.include_router(pages.router)
+    app.include_router(stats.router)
     app.add_exception_handler(PasquinError, _pasquin_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -1,0 +1,97 @@
+"""Which guesses do not count: rules fixed before the data are seen, reported with their effect.
+
+A rule looks at how somebody played, never at whether they were right, so that leaving guesses out cannot be used to
+move a figure. The rules are settings (`[measure]`); the report says when they are not the ones Pasquin comes with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pasquin.config import MeasureSettings
+from pasquin.measure.arrays import Codes, Flags, Guesses, distinct
+from pasquin.measure.figures import main_figures
+
+_ONE_ANSWER_GUESSES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule in words, and the guesses it leaves out."""
+
+    name: str
+    words: str
+    excluded: Flags
+
+
+def rules(guesses: Guesses, settings: MeasureSettings) -> list[Rule]:
+    """Each rule on its own; a guess may be left out by several."""
+    size = int(guesses.player.max()) + 1 if len(guesses) else 0
+    fast = (guesses.response_ms < settings.fastest_ms) & (guesses.response_ms >= 0)
+    count = np.bincount(guesses.player, minlength=size)
+    hasty = np.bincount(guesses.player, weights=fast, minlength=size) > count / 2
+    said_model = np.bincount(guesses.player, weights=guesses.judged_model, minlength=size)
+    same = (count >= _ONE_ANSWER_GUESSES) & ((said_model == 0) | (said_model == count))
+    found = [
+        Rule("too_fast", f"answered in less than {settings.fastest_ms:,} ms: nobody reads that fast", fast),
+        Rule("hasty_player", "by a player more than half of whose answers were too fast", hasty[guesses.player]),
+        Rule(
+            "too_many",
+            f"after the first {settings.most_guesses:,} of a player: one player must not outweigh the others",
+            guesses.trial > settings.most_guesses,
+        ),
+        Rule(
+            "one_answer",
+            f"by a player who gave {_ONE_ANSWER_GUESSES} answers or more, always the same one",
+            same[guesses.player],
+        ),
+    ]
+    if guesses.attentive is not None:
+        failed = _any_of_player(~guesses.attentive, guesses.player, size)
+        found.append(Rule("inattentive", "by a player who failed an attention check", failed))
+    return found
+
+
+def excluded_by_any(found: list[Rule], length: int) -> Flags:
+    """The guesses that at least one rule leaves out."""
+    out = np.zeros(length, dtype=bool)
+    for rule in found:
+        out |= rule.excluded
+    return out
+
+
+def _any_of_player(flags: Flags, player: Codes, size: int) -> Flags:
+    return np.asarray((np.bincount(player, weights=flags, minlength=size) > 0)[player])
+
+
+def effect(guesses: Guesses, found: list[Rule], settings: MeasureSettings, *, few: int = 0) -> dict[str, Any]:
+    """How many guesses and players each rule touches, and what the rates were if all counted.
+
+    In public, where a rule touches fewer than `few` players, neither its numbers nor rates without it are shown.
+    """
+    out = excluded_by_any(found, len(guesses))
+    rows: list[dict[str, Any]] = [
+        {
+            "rule": rule.name,
+            "words": rule.words,
+            "guesses": int(rule.excluded.sum()),
+            "players": distinct(guesses.player[rule.excluded]),
+        }
+        for rule in found
+    ]
+    touched = distinct(guesses.player[out])
+    hidden = 0 < touched < few
+    everything = main_figures(guesses) if out.any() and not hidden else {}
+    defaults = MeasureSettings.model_construct()
+    changed = [name for name in MeasureSettings.model_fields if getattr(settings, name) != getattr(defaults, name)]
+    return {
+        "rules": [{**row, "guesses": 0, "players": 0} if 0 < row["players"] < few else row for row in rows],
+        "guesses": 0 if hidden else int(out.sum()),
+        "of": len(guesses) - (int(out.sum()) if hidden else 0),
+        "fool_rate_without": everything.get("fool_rate"),
+        "human_pass_rate_without": everything.get("human_pass_rate"),
+        "changed_settings": changed,
+    }

@@ -1,0 +1,163 @@
+"""The store's guesses as arrays: the one module of this package that knows the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from pasquin.measure.arrays import Codes, Flags, Floats, Guesses
+from pasquin.store import Store
+from pasquin.store.decided import standing_decisions
+from pasquin.store.schema import candidates, comparisons, guesses, trials
+from pasquin.texts import comparable, normalise
+from pasquin.workspace import Workspace
+from pasquin.workspace.corpora import read_corpus
+
+_ROWS = 50_000
+_DAY_SECONDS = 86_400
+UNKNOWN_MODEL = "(deleted)"
+"""The model of a candidate that is no longer in the store."""
+_ARMS: Final = {None: "screened", "accept": "curated", "edit": "edited", "reject": "rejected"}
+"""What a curator's standing decision makes of a candidate."""
+
+
+class _Codes:
+    """Numbers for labels, in the order of their first appearance."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Any, int] = {}
+
+    def of(self, labels: Iterable[Any]) -> list[int]:
+        numbers = self.numbers
+        return [numbers.setdefault(label, len(numbers)) for label in labels]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(str(label) for label in self.numbers)
+
+
+def read_guesses(store: Store, corpora: Sequence[str] = ()) -> Guesses:
+    """All guesses in the order they were made, or those in the categories of `corpora`. Raises StoreError."""
+    standing = standing_decisions().subquery("standing")
+    query = (
+        sa.select(
+            guesses.c.player,
+            trials.c.item_key,
+            trials.c.origin,
+            guesses.c.guess,
+            guesses.c.response_ms,
+            guesses.c.server_ms,
+            guesses.c.created_at,
+            trials.c.category,
+            candidates.c.model,
+            standing.c.decision,
+        )
+        .join(trials, trials.c.id == guesses.c.trial)
+        .outerjoin(candidates, candidates.c.id == trials.c.item_key)
+        .outerjoin(standing, standing.c.candidate == trials.c.item_key)
+        .order_by(guesses.c.created_at, guesses.c.trial)
+    )
+    if corpora:
+        wanted = [trials.c.category == name for name in corpora]
+        wanted += [trials.c.category.startswith(f"{name}/", autoescape=True) for name in corpora]
+        query = query.where(sa.or_(*wanted))
+    with store.read() as connection:
+        result = connection.execution_options(yield_per=_ROWS).execute(query)
+        return _arrays(result.partitions())
+
+
+def _arrays(parts: Iterable[Sequence[Any]]) -> Guesses:
+    players, items, categories, models, arms = (_Codes() for _ in range(5))
+    columns: list[list[Codes]] = [[] for _ in range(9)]
+    for part in parts:
+        player, item, origin, guess, browser, server, made, category, model, decision = zip(*part, strict=True)
+        from_model = np.array([name == "model" for name in origin])
+        values = (
+            players.of(player),
+            items.of(item),
+            from_model,
+            [name == "model" for name in guess],
+            np.minimum(browser, server),
+            [int(moment.timestamp()) // _DAY_SECONDS for moment in made],
+            categories.of(category),
+            _of_models(from_model, models, [name or UNKNOWN_MODEL for name in model]),
+            _of_models(from_model, arms, [_ARMS.get(name, "screened") for name in decision]),
+        )
+        for column, value in zip(columns, values, strict=True):
+            column.append(np.asarray(value, dtype=np.int64))
+    joined = [np.concatenate(column) if column else np.zeros(0, dtype=np.int64) for column in columns]
+    return Guesses(
+        player=joined[0],
+        item=joined[1],
+        from_model=joined[2].astype(bool),
+        judged_model=joined[3].astype(bool),
+        trial=trial_numbers(joined[0]),
+        response_ms=joined[4],
+        day=joined[5],
+        category=joined[6],
+        model=joined[7],
+        arm=joined[8],
+        models=models.names,
+        categories=categories.names,
+        arms=arms.names,
+        items=items.names,
+    )
+
+
+def _of_models(from_model: Flags, coded: _Codes, labels: Sequence[str]) -> Codes:
+    """Codes of labels that only model items have; -1 for human ones."""
+    found = np.full(len(labels), -1, dtype=np.int64)
+    ours = np.flatnonzero(from_model).tolist()
+    found[ours] = coded.of(labels[at] for at in ours)
+    return found
+
+
+def trial_numbers(player: Codes) -> Codes:
+    """How-many-eth of its player each guess is, from 1, for guesses in the order they were made."""
+    order = np.argsort(player, kind="stable")
+    of = player[order]
+    first = np.flatnonzero(np.r_[True, of[1:] != of[:-1]]) if len(of) else np.zeros(0, dtype=np.int64)
+    numbers = np.empty(len(of), dtype=np.int64)
+    lengths = np.diff(np.r_[first, len(of)])
+    numbers[order] = np.arange(len(of)) - np.repeat(first, lengths) + 1
+    return numbers
+
+
+def read_preferences(store: Store, models: Sequence[str]) -> Floats | None:
+    """Curators' choices between candidates of two `models`: wins (curators, K, K); None when there are none."""
+    better, worse = candidates.alias("better"), candidates.alias("worse")
+    query = (
+        sa.select(comparisons.c.curator, better.c.model, worse.c.model)
+        .join(better, better.c.id == comparisons.c.better)
+        .join(worse, worse.c.id == comparisons.c.worse)
+        .where(better.c.model != worse.c.model, better.c.model.in_(models), worse.c.model.in_(models))
+    )
+    with store.read() as connection:
+        rows = connection.execute(query).all()
+    if not rows:
+        return None
+    curators, at = _Codes(), {name: place for place, name in enumerate(models)}
+    who = curators.of(row[0] for row in rows)
+    wins = np.zeros((len(curators.numbers), len(models), len(models)))
+    for curator, row in zip(who, rows, strict=True):
+        wins[curator, at[row[1]], at[row[2]]] += 1
+    return wins
+
+
+def candidate_texts(store: Store, keys: Sequence[str]) -> dict[str, str]:
+    """Texts of candidates by id; those that are gone are left out."""
+    with store.read() as connection:
+        rows = connection.execute(sa.select(candidates.c.id, candidates.c.text).where(candidates.c.id.in_(keys))).all()
+    return {row[0]: row[1] for row in rows}
+
+
+def texts_of_both_origins(store: Store, workspace: Workspace, corpus: str) -> tuple[list[str], list[str]]:
+    """A corpus's held-out human posts and the candidates written for it, as the game would show them, once each."""
+    human = {comparable(post.text): post.text for post in read_corpus(workspace, corpus) if post.split == "test"}
+    with store.read() as connection:
+        found = connection.execute(sa.select(candidates.c.text).where(candidates.c.corpus == corpus)).scalars().all()
+    model = {comparable(text): text for text in found if comparable(text) not in human}
+    return [normalise(text) for text in human.values()], [normalise(text) for text in model.values()]

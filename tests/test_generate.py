@@ -25,7 +25,7 @@ from invented import make_corpus, posts
 from invented import texts as invented_texts
 from pasquin.config import GenerateSettings
 from pasquin.errors import Interrupted, ModelError, ResourceError, UsageError, WorkspaceError
-from pasquin.generate import generate
+from pasquin.generate import generate, writers
 from pasquin.generate.candidates import stored
 from pasquin.generate.plan import Plan
 from pasquin.post_format import PostFormat
@@ -92,7 +92,7 @@ def add_model(place: Workspace, name: str, tiny_model: Path, accounts: tuple[str
 
 
 def use(monkeypatch: pytest.MonkeyPatch, engine: Any) -> Any:
-    monkeypatch.setattr(stage, "choose_engine", lambda *_: (engine.name, SimpleNamespace(open=lambda _: engine)))
+    monkeypatch.setattr(writers, "choose_engine", lambda *_: (engine.name, SimpleNamespace(open=lambda _: engine)))
     return engine
 
 

@@ -176,6 +176,14 @@ class GenerateSettings(StageSettings):
     """Longer candidates are rejected."""
     allow: Annotated[tuple[str, ...], NoDecode] = ()
     """Of mention, link, personal, blocked and language: what does not speak against a candidate here."""
+    base_url: str | None = None
+    """With the engine `openai`: the server's address, for example `http://localhost:11434/v1`."""
+    model: str | None = None
+    """With the engine `openai`: the model's name on that server."""
+    few_shot: int = Field(12, ge=1, le=200)
+    """With the engine `openai`: posts of the train split shown with each request."""
+    token_budget: int = Field(2_000_000, ge=1)
+    """With the engine `openai`: tokens that one run may spend, prompts included."""
 
     @field_validator("allow", mode="before")
     @classmethod

@@ -90,10 +90,14 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What one completion starts from: token ids of the boundary, condition and prefix, and the seed of its draws."""
+    """What one completion starts from: token ids of the boundary, condition and prefix, and the seed of its draws.
+
+    Engines behind somebody's server are asked in words, `text`; their token ids are not ours to know.
+    """
 
     token_ids: tuple[int, ...]
     seed: int
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,9 +179,15 @@ def generate(
         typer.Option("--allow", help="Let through what is rejected as mention, link, personal, blocked or language."),
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Sequences generated at a time.")] = None,
-    engine: Annotated[str | None, typer.Option(help="openvino or transformers (default: the fastest that can).")] = (
-        None
-    ),
+    engine: Annotated[
+        str | None,
+        typer.Option(help="openvino or transformers (default: the fastest that can), or openai: see --base-url."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An OpenAI-compatible server whose --model imitates the corpus MODEL."),
+    ] = None,
+    server_model: Annotated[str | None, typer.Option("--model", help="Name of a model on that server.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same candidates (default 0).")] = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -204,6 +210,8 @@ def generate(
         min_characters=min_characters,
         max_characters=max_characters,
         allow=allow or None,
+        base_url=base_url,
+        model=server_model,
         seed=seed,
     )
     result = run(

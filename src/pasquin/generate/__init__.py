@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from pasquin.config import GenerateSettings, load
-from pasquin.engines import Engine, choose_engine
-from pasquin.errors import Interrupted, ModelError, UsageError
+from pasquin.engines import Engine
+from pasquin.errors import Interrupted, ModelError
 from pasquin.generate.candidates import add, candidate_row, stored, text_keys
 from pasquin.generate.output import add_rejected, output_path, write_output
-from pasquin.generate.plan import Plan, make_plan
-from pasquin.post_format import PostFormat, load_tokenizer
+from pasquin.generate.plan import Plan, Wish
+from pasquin.generate.writers import CONTESTANT, Prompts, contestant, trained
 from pasquin.progress import Progress, Silent
-from pasquin.records import Completion, NoveltyCertificate, Prompt
+from pasquin.records import Completion, NoveltyCertificate
 from pasquin.screen import Screen, open_screen
 from pasquin.store import Store
 from pasquin.texts import normalise
@@ -71,23 +71,10 @@ def generate(
     progress = progress or Silent()
     settings = settings or load(GenerateSettings, workspace.toml)
     path = output_path(workspace, model, output, datetime.now())
-    manifest = workspace.model_manifest(model)
-    folder = workspace.model_dir(model)
-    post_format = PostFormat.load(folder)
-    engine_name, opener = choose_engine(folder, settings.engine)
     stops = tuple(text for text in (*stop, *([truncate] if truncate else [])) if text)
-    plan = make_plan(
-        workspace,
-        model,
-        manifest,
-        post_format,
-        engine_name,
-        account,
-        normalise(prefix),
-        stops,
-        include_prefix,
-        settings,
-    )
+    wish = Wish(account, normalise(prefix), include_prefix, stops)
+    writer = (contestant if settings.engine == CONTESTANT else trained)(workspace, model, wish, settings)
+    plan = writer.plan
     with workspace.lock(f"generate-{model}"), closing(Store.of(workspace)) as store:
         rejected = workspace.root / "generated" / "rejected" / f"{model}_{plan.id}.jsonl"
         run = _Run(plan, store, settings, progress, rejected)
@@ -96,16 +83,17 @@ def generate(
                 workspace,
                 min_characters=settings.min_characters,
                 max_characters=settings.max_characters,
-                seen=text_keys(store, model),
+                seen=text_keys(store, plan.model),
                 allow=settings.allow,
                 corpus=plan.corpus if plan.corpus in workspace.corpora() else None,
             )
-            engine = opener.open(folder)
-            run.go(engine, screen, _prompts(plan, folder, post_format, engine.context))
+            if writer.costs:
+                progress.say(writer.costs)
+            run.go(*writer.open(), screen)
         rows = stored(store, plan.id, settings.n)
     write_output(path, rows)
     return {
-        "model": model,
+        "model": plan.model,
         "candidates": len(rows),
         "rejected": dict(run.rejected.most_common()),
         "completions": run.completions,
@@ -114,32 +102,9 @@ def generate(
         "tokens_per_second": round(run.tokens / run.seconds, 1) if run.seconds else 0.0,
         "output": str(path),
         "generation": plan.id,
-        "engine": engine_name,
+        "engine": plan.engine,
         "rejected_output": str(rejected) if rejected.exists() else None,
     }
-
-
-class _Prompts:
-    """The prompt of any position; the few different ones are tokenised once."""
-
-    def __init__(self, plan: Plan, ids: dict[str | None, tuple[int, ...]]) -> None:
-        self.plan, self.ids = plan, ids
-        self.longest = max(map(len, ids.values()))
-
-    def __call__(self, position: int) -> Prompt:
-        return Prompt(token_ids=self.ids[self.plan.voice_of(position)], seed=self.plan.seed_of(position))
-
-
-def _prompts(plan: Plan, folder: Path, post_format: PostFormat, context: int) -> _Prompts:
-    tokenizer = load_tokenizer(folder)
-    ids = {voice: post_format.prompt_ids(tokenizer, voice, plan.prefix) for voice, _ in plan.voices}
-    prompts = _Prompts(plan, ids)
-    if prompts.longest >= context:
-        raise UsageError(
-            f"The prefix is too long: it fills {prompts.longest:,} of the {context:,} tokens that this model and this "
-            "engine can hold. Shorten it."
-        )
-    return prompts
 
 
 class _Run:
@@ -166,7 +131,7 @@ class _Run:
         self._rejects: list[dict[str, object]] = []
         self._committed = 0.0
 
-    def go(self, engine: Engine, screen: Screen, prompts: _Prompts) -> None:
+    def go(self, engine: Engine, prompts: Prompts, screen: Screen) -> None:
         """Generate and screen until there are enough candidates, or too many completions were none."""
         limit = _FACTOR * (self.wanted - self.have) + _SPARE
         sampling = self.plan.sampling
@@ -191,6 +156,9 @@ class _Run:
                 f"Stopped; {len(stored(self.store, self.plan.id)):,} candidates are stored. "
                 "Run the same command again to go on."
             ) from None
+        except ModelError:
+            self._commit()  # what a server was paid for is not thrown away
+            raise
         finally:
             self.seconds = time.perf_counter() - began
         self._verdict()

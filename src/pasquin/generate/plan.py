@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Final
 
 from pasquin.config import GenerateSettings
 from pasquin.errors import CorpusError, UsageError
-from pasquin.post_format import PostFormat
 from pasquin.records import Sampling
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import read_corpus
@@ -60,23 +59,34 @@ class Plan:
         return next((voice for (voice, _), bound in zip(self.voices, bounds, strict=True) if goal < bound), None)
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked of this generation: whose voice, how a text begins and ends."""
+
+    account: str | None = None
+    prefix: str = ""
+    include_prefix: bool = True
+    stop: tuple[str, ...] = ()
+
+
 def make_plan(
     workspace: Workspace,
-    model: str,
-    manifest: Mapping[str, object],
-    post_format: PostFormat,
-    engine: str,
-    account: str | None,
-    prefix: str,
-    stop: tuple[str, ...],
-    include_prefix: bool,
+    wish: Wish,
     settings: GenerateSettings,
+    *,
+    model: str,
+    model_hash: str,
+    corpus: str,
+    engine: str,
+    known: Sequence[str],
 ) -> Plan:
-    """The generation that these settings mean. Raises UsageError for an account the model does not know."""
-    corpus = str(manifest["corpus"])
+    """The generation that these settings mean, by a model that knows the accounts `known`.
+
+    Raises UsageError for an account the model does not know.
+    """
     return Plan(
         model=model,
-        model_hash=str(manifest["hash"]),
+        model_hash=model_hash,
         corpus=corpus,
         engine=engine,
         sampling=Sampling(
@@ -84,11 +94,11 @@ def make_plan(
             top_k=settings.top_k,
             top_p=settings.top_p,
             max_tokens=settings.max_tokens,
-            stop=stop,
+            stop=wish.stop,
         ),
-        prefix=prefix,
-        include_prefix=include_prefix,
-        voices=_voices(workspace, corpus, post_format, account),
+        prefix=wish.prefix,
+        include_prefix=wish.include_prefix,
+        voices=_voices(workspace, corpus, known, wish.account),
         limits=(settings.min_characters, settings.max_characters),
         allowed=tuple(sorted(set(settings.allow))),
         seed=settings.seed,
@@ -96,9 +106,8 @@ def make_plan(
 
 
 def _voices(
-    workspace: Workspace, corpus: str, post_format: PostFormat, account: str | None
+    workspace: Workspace, corpus: str, known: Sequence[str], account: str | None
 ) -> tuple[tuple[str | None, float], ...]:
-    known = post_format.accounts
     if account is not None:
         if account in known:
             return ((account, 1.0),)

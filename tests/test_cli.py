@@ -14,7 +14,7 @@ import pytest
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
     *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
-    *("publish", "receipt", "play", "measure", "demo"),
+    *("curate", "publish", "receipt", "play", "measure", "demo"),
 )
 GROUPS = ("bot",)
 
@@ -87,6 +87,10 @@ def test_mistakes_outside_a_workspace(words: tuple[str, ...], code: int, says: s
         (("generate", "x"), 1, "pasquin train x"),
         (("generate", "x", "-n", "0"), 2, "`n`"),
         (("export", "x", "-o", "x.csv"), 1, "pasquin prepare x"),
+        (("curate", "x"), 1, "pasquin generate x"),
+        (("curate", "--tui", "--invite", "ada"), 2, "one of them"),
+        (("curate", "--invite", "<b>"), 2, "name"),
+        (("curate", "--import", "missing.csv"), 1, "missing.csv"),
         (("play", "x"), 1, "pasquin prepare x"),
     ],
 )

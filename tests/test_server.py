@@ -273,7 +273,8 @@ def test_without_built_pages_it_says_how_to_build_them(
 
 def test_the_schema_describes_the_game_and_its_errors() -> None:
     paths = openapi()["paths"]
-    assert set(paths) == {"/api/game", "/api/game/start", "/api/game/round", "/api/game/guess", "/api/game/player"}
+    game = {path for path in paths if path.startswith("/api/game")}
+    assert game == {"/api/game", "/api/game/start", "/api/game/round", "/api/game/guess", "/api/game/player"}
     for status in ("401", "403", "404", "413", "422", "503"):
         schema = paths["/api/game/guess"]["post"]["responses"][status]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Message"}

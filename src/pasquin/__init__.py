@@ -31,6 +31,7 @@ _HOMES = {
     "prepare": "pasquin.prepare",
     "train": "pasquin.train",
     "generate": "pasquin.generate",
+    "curate": "pasquin.server",
     "publish": "pasquin.publish",
     "play": "pasquin.server",
     "measure": "pasquin.measure",
@@ -44,6 +45,7 @@ __all__ = [
     "Workspace",
     "__version__",
     "collect",
+    "curate",
     "forget",
     "generate",
     "lineage",
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
     from pasquin.prepare import prepare
     from pasquin.publish import publish
     from pasquin.rights import forget, lineage, rights
-    from pasquin.server import play
+    from pasquin.server import curate, play
     from pasquin.store import Store
     from pasquin.train import train
     from pasquin.workspace import Workspace

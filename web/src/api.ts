@@ -32,16 +32,16 @@ export class ApiError extends Error {
   }
 }
 
-const client = createClient<paths>({
+export const client = createClient<paths>({
   fetch: (request) => fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) }),
 });
 
-async function answerOf<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+export async function answerOf<T>(call: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
   let result;
   try {
     result = await call;
   } catch {
-    throw new ApiError(0, "The game's server does not answer.");
+    throw new ApiError(0, "The server does not answer.");
   }
   if (!result.response.ok) {
     const said = result.error as { message?: unknown } | undefined;

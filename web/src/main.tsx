@@ -12,7 +12,7 @@ import "./game/game.css";
 
 import { MantineProvider } from "@mantine/core";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { StrictMode } from "react";
+import { type ComponentType, lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 
 import { GamePage } from "./game/GamePage";
@@ -24,13 +24,20 @@ const queries = new QueryClient({
     mutations: { networkMode: "always" },
   },
 });
+/** Pages by path; any other is the game. Those that only a few people see are loaded when they do. */
+const pages: Record<string, ComponentType> = {
+  "/curate": lazy(() => import("./curate/CuratePage")),
+};
+const Page = pages[window.location.pathname.replace(/\/+$/, "")] ?? GamePage;
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
       <QueryClientProvider client={queries}>
-        <GamePage />
+        <Suspense>
+          <Page />
+        </Suspense>
       </QueryClientProvider>
     </MantineProvider>
   </StrictMode>,

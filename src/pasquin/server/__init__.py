@@ -1,4 +1,4 @@
-"""The web server: today the game, at `/`. `play` serves it until Ctrl-C.
+"""The web server: the game at `/`, the curators' page at `/curate`. `play` and `curate` serve both until Ctrl-C.
 
 Requests are answered on one event loop; writes go through the game's ledger, reads of a player not in memory through a
 thread. No request is logged with its address.
@@ -11,14 +11,16 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pasquin.config import PlaySettings, load
+from pasquin.config import CurateSettings, PlaySettings, load
 from pasquin.errors import ResourceError, UsageError
 from pasquin.workspace import Workspace
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["play"]
+    from pasquin.store import Store
+
+__all__ = ["curate", "invite", "play"]
 
 _GRACE_SECONDS = 5
 
@@ -41,6 +43,56 @@ def play(
     with _listen(settings.host, settings.port) as listener:
         app = create_app(workspace, corpora, settings=settings)
         _serve(app, listener, lambda: ready(_url(settings.host, listener)) if ready else None)
+
+
+def curate(
+    workspace: Workspace,
+    names: Sequence[str] = (),
+    *,
+    settings: CurateSettings | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the page on which candidates are accepted, edited and rejected until Ctrl-C, those of the models `names`
+    (none named: of all); call `ready(link)` once it answers. The link signs the owner in, once.
+
+    The game is served beside it. Raises ModelError when a model has no candidates, ResourceError when the port is
+    taken, UsageError when the host is none of this machine's.
+    """
+    from pasquin.curate import models_named
+    from pasquin.server.app import create_app
+
+    settings = settings or load(CurateSettings, workspace.toml)
+    models = models_named(workspace, names)
+    with _listen(settings.host, settings.port) as listener:
+        app = create_app(workspace, curated=models, curate_settings=settings)
+        url = _url(settings.host, listener)
+        _serve(app, listener, lambda: ready(_owner_link(app.state.store, url)) if ready else None)
+
+
+def invite(workspace: Workspace, name: str, *, settings: CurateSettings | None = None) -> str:
+    """A link that signs the curator `name` (made if there is none yet) in, once, within a week. Raises UsageError."""
+    from pasquin.curate.curators import INVITATION, curator_named, make_link
+    from pasquin.store import Store
+
+    settings = settings or load(CurateSettings, workspace.toml)
+    store = Store.of(workspace)
+    try:
+        token = make_link(store, curator_named(store, name), INVITATION)
+    finally:
+        store.close()
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    return _sign_in_link(settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{settings.port}", token)
+
+
+def _owner_link(store: Store, url: str) -> str:
+    from pasquin.curate.curators import curator_named, make_link
+
+    return _sign_in_link(url, make_link(store, curator_named(store)))
+
+
+def _sign_in_link(url: str, token: str) -> str:
+    """The token stands behind the `#`: browsers send that to nobody, so no server or proxy can log it."""
+    return f"{url.rstrip('/')}/curate#sign-in={token}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

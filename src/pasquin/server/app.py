@@ -13,41 +13,61 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 import pasquin
-from pasquin.config import PlaySettings
+from pasquin.config import CurateSettings, PlaySettings, load
+from pasquin.curate import SignInError
 from pasquin.errors import PasquinError, StoreError
 from pasquin.play import CategoryError, Game, PlayerError, TrialError
-from pasquin.server import game, pages, stats
+from pasquin.server import curation, game, pages, sign_in, stats
 from pasquin.server.guard import TOO_LARGE, Guard
 from pasquin.store import Store
 from pasquin.workspace import Workspace
 
 _REFRESH_SECONDS = 5
-_STATUS: dict[type[PasquinError], int] = {PlayerError: 401, TrialError: 404, CategoryError: 404, StoreError: 503}
+_STATUS: dict[type[PasquinError], int] = {
+    PlayerError: 401,
+    SignInError: 401,
+    TrialError: 404,
+    CategoryError: 404,
+    StoreError: 503,
+}
 
 _WORDS = {404: "There is nothing here.", 413: TOO_LARGE}
 
 
-def create_app(workspace: Workspace, corpora: Sequence[str] = (), *, settings: PlaySettings | None = None) -> FastAPI:
-    """The application that plays with `corpora` (none named: all complete ones) of a workspace.
+def create_app(
+    workspace: Workspace,
+    corpora: Sequence[str] = (),
+    *,
+    settings: PlaySettings | None = None,
+    curated: Sequence[str] = (),
+    curate_settings: CurateSettings | None = None,
+) -> FastAPI:
+    """The application that plays with `corpora` (none named: all complete ones) of a workspace, and in which signed-in
+    curators decide on the candidates of the models `curated` (none named: all).
 
-    The cards are loaded here; new candidates are noticed while it runs. Raises CorpusError, StoreError.
+    The game's cards are loaded here, the candidates to decide when the first curator comes; new ones are noticed while
+    it runs. Raises CorpusError, StoreError.
     """
+    curate_settings = curate_settings or load(CurateSettings, workspace.toml)
     store = Store.of(workspace)
     running = Game(workspace, store, corpora, settings)
+    curating = curation.Curation(workspace, store, curated, curate_settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        refreshing = asyncio.create_task(_refresh(running))
+        refreshing = asyncio.create_task(_refresh(running, curating))
         yield
         refreshing.cancel()
         with suppress(asyncio.CancelledError):
             await refreshing
         await asyncio.to_thread(running.close)
+        await curating.close()
         store.close()
 
     app = _routes(lifespan)
     app.state.game, app.state.store = running, store
     app.state.figures = stats.Figures(running, store)
+    app.state.curation, app.state.sessions = curating, sign_in.Sessions(store, curate_settings)
     app.add_middleware(Guard)
     return app
 
@@ -67,6 +87,8 @@ def _routes(lifespan: Any) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(game.router)
+    app.include_router(sign_in.router)
+    app.include_router(curation.router)
     app.include_router(pages.router)
     app.include_router(stats.router)
     app.add_exception_handler(PasquinError, _pasquin_error)
@@ -76,12 +98,13 @@ def _routes(lifespan: Any) -> FastAPI:
     return app
 
 
-async def _refresh(running: Game) -> None:
+async def _refresh(running: Game, curating: curation.Curation) -> None:
     """Notice new candidates and corpora; one that cannot be read now leaves the game as it is."""
     while True:
         await asyncio.sleep(_REFRESH_SECONDS)
         with suppress(PasquinError):
             await asyncio.to_thread(running.refresh)
+        await curating.refresh()
 
 
 def _message(status: int, message: str) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""The built front end, kept in memory: the page itself at `/`, its files under `/assets`, and `/healthz`."""
+"""The built front end, kept in memory: the page at `/` and `/curate`, its files under `/assets`, and `/healthz`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def _files() -> dict[str, tuple[bytes, bytes, str]]:
 
 
 @router.get("/")
+@router.get("/curate")
 def index(request: Request) -> Response:
     """The page. Everything on it is the same for everybody but the nonce that allows its own styles."""
     found = _files().get("index.html")

@@ -27,7 +27,8 @@ export function Header({ category, onChoose, onAbout }: Props) {
   );
 }
 
-function ColourToggle() {
+/** Light or dark. */
+export function ColourToggle() {
   const { setColorScheme } = useMantineColorScheme();
   const dark = useComputedColorScheme("light", { getInitialValueInEffect: false }) === "dark";
   return (

@@ -18,7 +18,7 @@ type Props = {
 /** A post: masked in front, the same for both origins; who or what wrote it on the back. */
 export function PostCard({ trial, reveal, guessed, slow, onGuess }: Props) {
   const front = useRef<HTMLElement>(null);
-  const swipe = useSwipe(Boolean(trial) && !guessed, onGuess);
+  const swipe = useSwipe<Origin>(Boolean(trial) && !guessed, ["human", "model"], onGuess);
   useEffect(() => {
     if (trial) front.current?.focus({ preventScroll: true });
   }, [trial]);

@@ -1,14 +1,12 @@
 import { type PointerEvent, useRef, useState } from "react";
 
-import type { Origin } from "../api";
-
 const FAR_ENOUGH_PX = 90;
 
-type Swipe = {
+type Swipe<Side> = {
   /** How far the card is pulled to the right, in pixels; negative to the left. */
   offset: number;
   /** What letting go now would mean. */
-  leaning: Origin | undefined;
+  leaning: Side | undefined;
   handlers: {
     onPointerDown: (event: PointerEvent) => void;
     onPointerMove: (event: PointerEvent) => void;
@@ -17,11 +15,11 @@ type Swipe = {
   };
 };
 
-/** Swiping with a finger: left is human, right is AI. Up and down stay the browser's, for scrolling. */
-export function useSwipe(enabled: boolean, onGuess: (origin: Origin) => void): Swipe {
+/** Swiping with a finger to the left or right, each of which means something. Up and down stay the browser's, for scrolling. */
+export function useSwipe<Side>(enabled: boolean, [left, right]: readonly [Side, Side], onSwipe: (side: Side) => void): Swipe<Side> {
   const from = useRef<number | null>(null);
   const [offset, setOffset] = useState(0);
-  const leaning = Math.abs(offset) >= FAR_ENOUGH_PX ? (offset < 0 ? "human" : "model") : undefined;
+  const leaning = Math.abs(offset) >= FAR_ENOUGH_PX ? (offset < 0 ? left : right) : undefined;
   const end = () => {
     from.current = null;
     setOffset(0);
@@ -37,7 +35,7 @@ export function useSwipe(enabled: boolean, onGuess: (origin: Origin) => void): S
         if (from.current !== null) setOffset(event.clientX - from.current);
       },
       onPointerUp: () => {
-        if (enabled && from.current !== null && leaning) onGuess(leaning);
+        if (enabled && from.current !== null && leaning) onSwipe(leaning);
         end();
       },
       onPointerCancel: end,

@@ -1,0 +1,201 @@
+import "./curate.css";
+
+import { ActionIcon, Button, UnstyledButton } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { useQuery } from "@tanstack/react-query";
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+
+import { ApiError } from "../api";
+import { ColourToggle } from "../game/Header";
+import { InfoIcon } from "../game/icons";
+import { Notice } from "../game/Notice";
+import { curation, type CurationState } from "./api";
+import { CardView } from "./CardView";
+import { FilterBar } from "./FilterBar";
+import { GridView } from "./GridView";
+import { Help } from "./Help";
+import { PairView } from "./PairView";
+import { Session } from "./session";
+import { TogetherView } from "./TogetherView";
+
+const VIEWS = { cards: "One by one", grid: "Many", pairs: "Pairs", together: "Together" } as const;
+type View = keyof typeof VIEWS;
+const LOOK_AGAIN_MS = 4_000;
+
+/** Sign in with the link's token, if the address has one, then ask who is here and what there is to do. */
+async function enter(): Promise<CurationState> {
+  const token = new URLSearchParams(window.location.hash.slice(1)).get("sign-in");
+  if (token) {
+    window.history.replaceState(null, "", window.location.pathname);
+    try {
+      await curation.signIn(token);
+    } catch (error) {
+      // A used link is no trouble for somebody who is signed in already.
+      return curation.state().catch(() => Promise.reject(error as Error));
+    }
+  }
+  return curation.state();
+}
+
+/** The curators' page: who is nobody is told how to sign in. */
+export default function CuratePage() {
+  useEffect(() => {
+    document.title = "Curate · Pasquin";
+  }, []);
+  const state = useQuery({
+    queryKey: ["curation"],
+    queryFn: enter,
+    staleTime: Infinity,
+    retry: false,
+    refetchInterval: (query) => (query.state.error && !isRefusal(query.state.error) ? LOOK_AGAIN_MS : false),
+  });
+  if (state.data) return <Curation state={state.data} />;
+  return (
+    <div className="page">
+      <header className="header">
+        <div className="wordmark">Pasquin</div>
+        <div className="header-tools">
+          <ColourToggle />
+        </div>
+      </header>
+      <main className="main">
+        {!state.error && (
+          <p className="waiting" role="status">
+            Loading …
+          </p>
+        )}
+        {state.error && isRefusal(state.error) && (
+          <Notice title="Sign in to curate" tone="quiet" action={<Button onClick={() => void state.refetch()}>Try again</Button>}>
+            <p>{withCommands(state.error.message)}</p>
+          </Notice>
+        )}
+        {state.error && !isRefusal(state.error) && (
+          <Notice title="The server is out of reach" tone="trouble" action={<Button onClick={() => void state.refetch()}>Try again now</Button>}>
+            {state.error.message} This page keeps trying by itself; decisions that were not sent yet are kept in this browser.
+          </Notice>
+        )}
+      </main>
+    </div>
+  );
+}
+
+/** A message with the commands in it (between backticks) set as such. */
+function withCommands(message: string) {
+  return message.split("`").map((part, place) =>
+    place % 2 ? (
+      <code key={place} className="command">
+        {part}
+      </code>
+    ) : (
+      part
+    ),
+  );
+}
+
+function isRefusal(error: Error): boolean {
+  return error instanceof ApiError && !error.transient;
+}
+
+function Curation({ state }: { state: CurationState }) {
+  const session = useMemo(() => new Session(state), [state]);
+  useEffect(() => session.start(), [session]);
+  useSyncExternalStore(session.subscribe, session.snapshot);
+  const [view, setView] = useState<View>("cards");
+  const [helpOpen, help] = useDisclosure(false);
+  const search = useRef<HTMLInputElement>(null);
+  const focusSearch = useCallback(() => search.current?.focus(), []);
+  const show = useCallback(
+    (next: View) => {
+      setView(next);
+      if (next !== "grid" && session.filters.status) session.setFilters({ ...session.filters, status: undefined });
+    },
+    [session],
+  );
+  const toCards = useCallback(() => show("cards"), [show]);
+
+  return (
+    <div className="page curate">
+      <header className="header curate-header">
+        <div className="wordmark">Pasquin</div>
+        <nav className="views" aria-label="Views">
+          {(Object.keys(VIEWS) as View[]).map((name) => (
+            <UnstyledButton key={name} className="view" aria-current={name === view ? "page" : undefined} onClick={() => show(name)}>
+              {VIEWS[name]}
+            </UnstyledButton>
+          ))}
+        </nav>
+        <div className="header-tools">
+          <ColourToggle />
+          <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label="Keys" onClick={help.open}>
+            <InfoIcon />
+          </ActionIcon>
+        </div>
+      </header>
+      <main className="curate-main">
+        <Figures session={session} />
+        {view !== "together" && <FilterBar session={session} search={search} statuses={view === "grid"} />}
+        <Troubles session={session} />
+        {view === "cards" && <CardView session={session} onHelp={help.open} onView={show} onSearch={focusSearch} />}
+        {view === "grid" && <GridView session={session} onHelp={help.open} onCards={toCards} onSearch={focusSearch} />}
+        {view === "pairs" && <PairView session={session} onHelp={help.open} onCards={toCards} />}
+        {view === "together" && <TogetherView session={session} />}
+      </main>
+      <Help opened={helpOpen} onClose={help.close} />
+    </div>
+  );
+}
+
+/** Progress, pace, and what a keeper costs. */
+function Figures({ session }: { session: Session }) {
+  const { decided, kept, minutesPerKeeper } = session.counts;
+  const { candidates } = session.progress;
+  const open = session.toGo;
+  const done = candidates ? Math.round((100 * (candidates - open)) / candidates) : 0;
+  return (
+    <div className="figures-bar">
+      <div className="bar" role="progressbar" aria-label="Decided" aria-valuenow={done} aria-valuemin={0} aria-valuemax={100}>
+        <span style={{ width: `${done}%` }} />
+      </div>
+      <p className="soft small figures">
+        <span>
+          <b>{decided}</b> decided by you
+        </span>
+        <span>
+          <b>{kept}</b> kept
+        </span>
+        {session.mine.per_minute !== null && <span>{session.mine.per_minute.toFixed(0)} a minute</span>}
+        {minutesPerKeeper !== null && <span>{minutesPerKeeper.toFixed(minutesPerKeeper < 1 ? 2 : 1)} min a keeper</span>}
+        <span className="to-go">
+          {open} of {candidates} to go
+        </span>
+        {session.unsent > 0 && <span className="unsent">{session.unsent} on their way</span>}
+      </p>
+    </div>
+  );
+}
+
+function Troubles({ session }: { session: Session }) {
+  return (
+    <>
+      {session.signedOut && (
+        <p className="problem" role="alert">
+          You are no longer signed in. Your {session.unsent} unsent decisions are kept in this browser: open a new link
+          (<code>pasquin curate</code>) here, and they are sent.
+        </p>
+      )}
+      {!session.connected && !session.signedOut && (
+        <p className="problem problem-quiet" role="status">
+          No connection. Go on: your decisions are kept in this browser and sent when it is back.
+        </p>
+      )}
+      {session.problem && (
+        <div className="problem" role="alert">
+          <p>{session.problem}</p>
+          <Button size="xs" variant="default" onClick={() => session.dismiss()}>
+            All right
+          </Button>
+        </div>
+      )}
+    </>
+  );
+}

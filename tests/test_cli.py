@@ -14,9 +14,9 @@ import pytest
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
     *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
-    *("curate", "publish", "receipt", "play", "measure", "demo"),
+    *("curate", "publish", "receipt", "serve", "play", "measure", "demo"),
 )
-GROUPS = ("bot",)
+GROUPS = ("bot", "key")
 
 
 def pasquin(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -35,6 +35,7 @@ _HOMES = {
     "publish": "pasquin.publish",
     "play": "pasquin.server",
     "measure": "pasquin.measure",
+    "serve": "pasquin.server",
     "rights": "pasquin.rights",
     "forget": "pasquin.rights",
     "lineage": "pasquin.rights",
@@ -54,6 +55,7 @@ __all__ = [
     "prepare",
     "publish",
     "rights",
+    "serve",
     "train",
 ]
 
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
     from pasquin.prepare import prepare
     from pasquin.publish import publish
     from pasquin.rights import forget, lineage, rights
-    from pasquin.server import curate, play
+    from pasquin.server import curate, play, serve
     from pasquin.store import Store
     from pasquin.train import train
     from pasquin.workspace import Workspace

@@ -20,6 +20,7 @@ from pasquin.cli import posts as posts
 from pasquin.cli import models as models
 from pasquin.cli import curation as curation
 from pasquin.cli import bots as bots
+from pasquin.cli import endpoint as endpoint
 from pasquin.cli import pages as pages
 from pasquin.cli import figures as figures
 

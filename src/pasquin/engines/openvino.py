@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pasquin.engines.decoding import completion
+from pasquin.engines import Drawn
+from pasquin.engines.batches import complete
 from pasquin.engines.gguf_export import export_gguf, read_config, why_not, write_placeholder_tokenizer
 from pasquin.errors import ModelError
 from pasquin.post_format import PostFormat, load_tokenizer
@@ -41,7 +43,19 @@ _LEAST_ROWS: Final = 16
 """Fewer rows than this are multiplied by other code, which rounds differently (measured: fewer than 4 to 9)."""
 _PRECISION: Final = {"KV_CACHE_PRECISION": "u8", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 """Eight bits for what is kept, bfloat16 (where there is no such hardware, float32) for what is computed."""
+_SERVED_PRECISION: Final = {"KV_CACHE_PRECISION": "u8"}
 _IDLE: Final = Prompt(token_ids=(0,), seed=0)
+_IDLE_TOKENS: Final = 31
+_SERVED_TOKENS: Final = 160
+"""Tokens of a prompt and a post together that the cache has room for, times the batch, when the model is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    handle: Any
+    blocks: int
+    follow: bool
+    log_probs: bool
 
 
 class OpenVINO:
@@ -49,14 +63,17 @@ class OpenVINO:
 
     name = "openvino"
 
-    def __init__(self, pipeline: Any, blocks: int, context: int, tokenizer: Tokenizer, end_id: int) -> None:
+    def __init__(
+        self, pipeline: Any, blocks: int, context: int, tokenizer: Tokenizer, end_id: int, least_rows: int
+    ) -> None:
         """`blocks` is the size of the pipeline's cache. Use `open`."""
         self.context = context
         self._pipeline = pipeline
         self._blocks = blocks
         self._tokenizer = tokenizer
         self._end_id = end_id
-        self._ids = count()
+        self._least_rows = least_rows
+        self._numbers = count()
 
     @staticmethod
     def supports(model_dir: Path) -> str | None:
@@ -67,8 +84,11 @@ class OpenVINO:
         return why_not(read_config(model_dir))
 
     @staticmethod
-    def open(model_dir: Path) -> OpenVINO:
+    def open(model_dir: Path, batch: int | None = None) -> OpenVINO:
         """Load the model, writing `model.gguf` beside it first where that is missing or out of date.
+
+        With `batch` (see `EngineEntry.open`) there are no idle neighbours, activations are quantised as OpenVINO
+        likes it best, and the cache is as large as that many posts: a text may then depend on its neighbours.
 
         Raises ModelError when the model is unfinished, damaged or refused by OpenVINO.
         """
@@ -78,54 +98,120 @@ class OpenVINO:
         post_format, tokenizer = PostFormat.load(model_dir), load_tokenizer(model_dir)
         weights = export_gguf(model_dir)
         scheduler = openvino_genai.SchedulerConfig()
-        scheduler.num_kv_blocks = blocks = _cache_blocks(config)
+        most = _cache_blocks(config)
+        served = (batch or 0) * _blocks_for(_SERVED_TOKENS) + _blocks_for(_STEP_TOKENS)
+        scheduler.num_kv_blocks = blocks = min(most, served) if batch else most
         scheduler.max_num_seqs = blocks
         scheduler.max_num_batched_tokens = _STEP_TOKENS
         scheduler.dynamic_split_fuse = True  # prompts share steps with running sequences, so no step has few rows
+        precision = _SERVED_PRECISION if batch else _PRECISION
         try:
             with tempfile.TemporaryDirectory() as folder:
                 placeholder = openvino_genai.Tokenizer(write_placeholder_tokenizer(Path(folder)))
-            pipeline = openvino_genai.ContinuousBatchingPipeline(weights, placeholder, scheduler, "CPU", **_PRECISION)
+            pipeline = openvino_genai.ContinuousBatchingPipeline(weights, placeholder, scheduler, "CPU", **precision)
         except (RuntimeError, IndexError) as exc:
             raise ModelError(
                 f"OpenVINO cannot load {model_dir.name} ({_first_line(exc)}). Try `--engine transformers`."
             ) from exc
         context = min(int(config["max_position_embeddings"]), _STEP_TOKENS - _LEAST_ROWS)
-        return OpenVINO(pipeline, blocks, context, tokenizer, post_format.end_id)
+        return OpenVINO(pipeline, blocks, context, tokenizer, post_format.end_id, 0 if batch else _LEAST_ROWS)
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, batch: int = 128
     ) -> Generator[Completion, None, None]:
         """See `Engine.generate`. Fewer than `batch` sequences run at a time where the cache would not hold them."""
-        waiting = iter(enumerate(prompts))
-        upcoming = next(waiting, None)
-        live: dict[int, tuple[Any, int]] = {}
-        idle: list[Any] = []
-        free = self._blocks - _LEAST_ROWS * _blocks_for(1 + sampling.max_tokens)
-        try:
-            while upcoming is not None or live:
-                room = _STEP_TOKENS - max(len(live), _LEAST_ROWS)
-                while upcoming is not None and len(live) < batch:
-                    index, prompt = upcoming
-                    blocks = _blocks_for(len(prompt.token_ids) + sampling.max_tokens)
-                    # A prompt waits for a step that reads it whole: one read in pieces would round differently.
-                    if live and (blocks > free or len(prompt.token_ids) > room):
-                        break
-                    free -= blocks
-                    room -= len(prompt.token_ids)
-                    live[index] = (self._add(prompt, sampling), blocks)
-                    upcoming = next(waiting, None)
-                idle = [handle for handle in idle if not _ended(handle)]
-                idle += [self._add(_IDLE, sampling, idle=True) for _ in range(_LEAST_ROWS - len(live) - len(idle))]
-                self._step()
-                for index in [index for index, (handle, _) in live.items() if _ended(handle)]:
-                    handle, blocks = live.pop(index)
-                    free += blocks
-                    yield completion(index, _generated(handle), self._end_id, self._tokenizer, sampling)
-        finally:
-            self._drop([handle for handle, _ in live.values()] + idle)
+        return complete(self.session(batch), prompts, sampling, self._end_id, self._tokenizer)
 
-    def _add(self, prompt: Prompt, sampling: Sampling, idle: bool = False) -> Any:
+    def session(self, batch: int = 128) -> Running:
+        """See `Engine.session`."""
+        return Running(self._pipeline, self._blocks, self._end_id, self._numbers, batch, self._least_rows)
+
+
+class Running:
+    """A `Session`: the pipeline's own batch, and how much of its cache is spoken for."""
+
+    def __init__(
+        self, pipeline: Any, blocks: int, end_id: int, numbers: Iterator[int], batch: int, least_rows: int
+    ) -> None:
+        """Use `OpenVINO.session`."""
+        self._pipeline, self._end_id, self._numbers, self._batch = pipeline, end_id, numbers, batch
+        self._least_rows = least_rows
+        self._free = blocks - least_rows * _blocks_for(1 + _IDLE_TOKENS)
+        self._live: dict[int, _Sequence] = {}
+        self._idle: list[Any] = []
+        self._read = 0
+
+    def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
+        """See `Session.fits`."""
+        if not self._live:
+            return True
+        tokens = len(prompt.token_ids)
+        # A prompt waits for a step that reads it whole: one read in pieces would round differently.
+        room = _STEP_TOKENS - max(len(self._live), self._least_rows) - self._read
+        free = _blocks_for(tokens + sampling.max_tokens) <= self._free
+        return len(self._live) < self._batch and free and tokens <= room
+
+    def add(self, prompt: Prompt, sampling: Sampling, *, follow: bool = False, log_probs: bool = False) -> int:
+        """See `Session.add`."""
+        blocks = _blocks_for(len(prompt.token_ids) + sampling.max_tokens)
+        number, handle = self._request(prompt, sampling, log_probs=log_probs)
+        self._live[number] = _Sequence(handle, blocks, follow, log_probs)
+        self._free -= blocks
+        self._read += len(prompt.token_ids)
+        return number
+
+    def step(self) -> list[Drawn]:
+        """See `Session.step`."""
+        if not self._live:
+            return []
+        self._idle = [handle for handle in self._idle if not _ended(handle)]
+        while len(self._live) + len(self._idle) < self._least_rows:
+            self._idle.append(self._request(_IDLE, Sampling(max_tokens=_IDLE_TOKENS), idle=True)[1])
+        try:
+            self._pipeline.step()
+        except RuntimeError as exc:
+            raise ModelError(
+                f"OpenVINO failed while generating ({_first_line(exc)}). Try `--engine transformers`."
+            ) from exc
+        self._read = 0
+        return [drawn for drawn in [self._news(number) for number in list(self._live)] if drawn is not None]
+
+    def cancel(self, number: int) -> None:
+        """See `Session.cancel`."""
+        sequence = self._live.pop(number, None)
+        if sequence is not None:
+            self._free += sequence.blocks
+            sequence.handle.cancel()
+            if not self._live:
+                self.close()
+
+    def close(self) -> None:
+        """See `Session.close`. Cancelled requests leave the pipeline at its next step."""
+        for handle in [*(sequence.handle for sequence in self._live.values()), *self._idle]:
+            if not _ended(handle):
+                handle.cancel()
+        self._free += sum(sequence.blocks for sequence in self._live.values())
+        self._live, self._idle, self._read = {}, [], 0
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+
+    def _news(self, number: int) -> Drawn | None:
+        sequence = self._live[number]
+        ended = _ended(sequence.handle)
+        if not (ended or (sequence.follow and sequence.handle.can_read())):
+            return None
+        if ended:
+            del self._live[number]
+            self._free += sequence.blocks
+        outputs = sequence.handle.read_all() if ended else list(sequence.handle.read().values())
+        ids = tuple(int(token) for token in outputs[0].generated_ids) if outputs else ()
+        scored = outputs and sequence.log_probs
+        log_probs = tuple(float(value) for value in outputs[0].generated_log_probs) if scored else ()
+        return Drawn(number, ids, log_probs, ended)
+
+    def _request(
+        self, prompt: Prompt, sampling: Sampling, idle: bool = False, log_probs: bool = False
+    ) -> tuple[int, Any]:
         import numpy as np
         import openvino
         import openvino_genai
@@ -136,6 +222,7 @@ class OpenVINO:
         config.eos_token_id = self._end_id
         config.stop_token_ids = {self._end_id}
         config.ignore_eos = idle
+        config.logprobs = int(log_probs)
         config.do_sample = sampling.temperature > 0 and not idle
         if config.do_sample:
             config.rng_seed = prompt.seed
@@ -144,26 +231,11 @@ class OpenVINO:
             if sampling.top_k:
                 config.top_k = sampling.top_k
         ids = openvino.Tensor(np.array([prompt.token_ids], dtype=np.int64))
+        number = next(self._numbers)
         try:
-            return self._pipeline.add_request(next(self._ids), ids, config)
+            return number, self._pipeline.add_request(number, ids, config)
         except RuntimeError as exc:
             raise ModelError(f"OpenVINO refused a prompt ({_first_line(exc)}).") from exc
-
-    def _step(self) -> None:
-        try:
-            self._pipeline.step()
-        except RuntimeError as exc:
-            raise ModelError(
-                f"OpenVINO failed while generating ({_first_line(exc)}). Try `--engine transformers`."
-            ) from exc
-
-    def _drop(self, handles: list[Any]) -> None:
-        """Free what is unfinished: cancelled requests leave the pipeline at its next step."""
-        for handle in handles:
-            if not _ended(handle):
-                handle.cancel()
-        while self._pipeline.has_non_finished_requests():
-            self._pipeline.step()
 
 
 def _ended(handle: Any) -> bool:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pasquin.engines.decoding import completion
+from pasquin.engines import Drawn
+from pasquin.engines.batches import complete
 from pasquin.errors import ModelError, ResourceError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Completion, Prompt, Sampling
@@ -49,7 +51,7 @@ class Transformers:
         return "it is not installed, `pip install 'pasquin[train]'` does that" if missing else None
 
     @staticmethod
-    def open(model_dir: Path) -> Transformers:
+    def open(model_dir: Path, batch: int | None = None) -> Transformers:
         """Load the model: on a GPU when there is one, in bfloat16 where the processor computes in it.
 
         Raises ModelError when it is damaged or not a causal language model, ResourceError when memory is short.
@@ -79,23 +81,92 @@ class Transformers:
         self, prompts: Sequence[Prompt], sampling: Sampling, batch: int = 128
     ) -> Generator[Completion, None, None]:
         """See `Engine.generate`. A new batch begins when the one before has ended."""
-        for first in range(0, len(prompts), batch):
-            for row, ids in self._run(prompts[first : first + batch], sampling):
-                yield completion(first + row, ids, self._end_id, self._tokenizer, sampling)
+        return complete(self.session(batch), prompts, sampling, self._end_id, self._tokenizer)
 
-    def _run(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[tuple[int, list[int]]]:
-        """Rows of one batch with their generated ids, as they end."""
+    def session(self, batch: int = 128) -> Waves:
+        """See `Engine.session`."""
+        return Waves(self._model, self._end_id, batch)
+
+
+@dataclass(slots=True)
+class _Row:
+    """A sequence of a wave; `told` counts the tokens that `step` has handed over."""
+
+    number: int
+    prompt: Prompt
+    sampling: Sampling
+    follow: bool
+    log_probs: bool
+    made: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    told: int = 0
+    dropped: bool = False
+
+
+class Waves:
+    """A `Session` whose sequences start together: what joins while a wave is running begins with the next.
+
+    A wave is of prompts that are drawn alike (temperature, top-k, top-p).
+    """
+
+    def __init__(self, model: Any, end_id: int, batch: int) -> None:
+        """Use `Transformers.session`."""
+        self._model, self._end_id, self._batch = model, end_id, batch
+        self._rows: dict[int, _Row] = {}
+        self._wave: Iterator[list[Drawn]] | None = None
+        self._next = 0
+
+    def fits(self, prompt: Prompt, sampling: Sampling) -> bool:
+        """See `Session.fits`."""
+        if self._wave is not None or len(self._rows) >= self._batch:
+            return False
+        return all(_drawn_as(row.sampling) == _drawn_as(sampling) for row in self._rows.values())
+
+    def add(self, prompt: Prompt, sampling: Sampling, *, follow: bool = False, log_probs: bool = False) -> int:
+        """See `Session.add`."""
+        number, self._next = self._next, self._next + 1
+        self._rows[number] = _Row(number, prompt, sampling, follow, log_probs)
+        return number
+
+    def step(self) -> list[Drawn]:
+        """See `Session.step`."""
+        if self._wave is None:
+            if not self._rows:
+                return []
+            self._wave = self._run(list(self._rows.values()))
+        news = next(self._wave)
+        for drawn in news:
+            if drawn.ended:
+                del self._rows[drawn.number]
+        if not self._rows:
+            self.close()
+        return news
+
+    def cancel(self, number: int) -> None:
+        """See `Session.cancel`. Its place in the running wave stays empty."""
+        row = self._rows.pop(number, None)
+        if row is not None:
+            row.dropped = True
+            if not self._rows:
+                self.close()
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._rows, self._wave = {}, None
+
+    def _run(self, rows: list[_Row]) -> Iterator[list[Drawn]]:
+        """The news of each step of one wave. A row leaves the batch and its cache some time after it has ended."""
         import torch
         from transformers import DynamicCache
 
-        device = self._model.device
-        draws = _draws(prompts, sampling.max_tokens).to(device)
+        device, sampling = self._model.device, rows[0].sampling
+        prompts = [row.prompt for row in rows]
+        steps = max(row.sampling.max_tokens for row in rows)
+        draws = _draws(prompts, steps).to(device)
         tokens, mask = (tensor.to(device) for tensor in _padded(prompts))
-        rows = list(range(len(prompts)))
-        made: list[list[int]] = [[] for _ in prompts]
         cache = DynamicCache(config=self._model.config)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        for step in range(sampling.max_tokens):
+        for step in range(steps):
             with torch.inference_mode():
                 logits = self._model(
                     input_ids=tokens,
@@ -105,16 +176,14 @@ class Transformers:
                     use_cache=True,
                     logits_to_keep=1,
                 ).logits[:, -1]
-                drawn = draw(logits.float(), draws[:, step], sampling)
-            unfinished = [False] * len(rows)
-            for at, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
-                if row < 0:
-                    continue
-                made[row].append(token)
-                unfinished[at] = token != self._end_id and step + 1 < sampling.max_tokens
-                if not unfinished[at]:
-                    yield row, made[row]
-                    rows[at] = -1  # ended, still in the batch
+                logits = logits.float()
+                drawn = draw(logits, draws[:, step], sampling)
+                scores = _scores(logits, drawn) if any(row.log_probs for row in rows) else None
+            ended = self._take(rows, drawn.tolist(), scores)
+            yield [told for told in map(_news, rows, ended) if told is not None]
+            for row, end in zip(rows, ended, strict=True):
+                row.dropped |= end
+            unfinished = [not row.dropped for row in rows]
             if not any(unfinished):
                 return
             with torch.inference_mode():
@@ -126,6 +195,35 @@ class Transformers:
                     cache.batch_select_indices(keep)
                     tokens, mask, positions, draws = (tensor[keep] for tensor in (tokens, mask, positions, draws))
                     rows = [rows[at] for at in keep.tolist()]
+
+    def _take(self, rows: list[_Row], drawn: list[int], scores: list[float] | None) -> list[bool]:
+        """Give each unfinished row its token; whether that was its last."""
+        ended = []
+        for at, row in enumerate(rows):
+            if not row.dropped:
+                row.made.append(drawn[at])
+                if row.log_probs and scores is not None:
+                    row.scores.append(scores[at])
+            done = drawn[at] == self._end_id or len(row.made) >= row.sampling.max_tokens
+            ended.append(done and not row.dropped)
+        return ended
+
+
+def _news(row: _Row, ended: bool) -> Drawn | None:
+    if row.dropped or not (ended or row.follow):
+        return None
+    told, row.told = row.told, len(row.made)
+    return Drawn(row.number, tuple(row.made[told:]), tuple(row.scores[told:]), ended)
+
+
+def _drawn_as(sampling: Sampling) -> tuple[float, int, float]:
+    return sampling.temperature, sampling.top_k, sampling.top_p
+
+
+def _scores(logits: torch.Tensor, drawn: torch.Tensor) -> list[float]:
+    """The model's own log-probability of each token drawn."""
+    values: list[float] = logits.log_softmax(-1).gather(-1, drawn[:, None])[:, 0].tolist()
+    return values
 
 
 def draw(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> torch.Tensor:

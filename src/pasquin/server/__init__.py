@@ -1,4 +1,6 @@
-"""The web server: the game at `/`, the curators' page at `/curate`. `play` and `curate` serve both until Ctrl-C.
+"""The web server: game and curators' page (`play`, `curate`), models behind OpenAI's interface (`serve`).
+
+Each runs until Ctrl-C.
 
 Requests are answered on one event loop; writes go through the game's ledger, reads of a player not in memory through a
 thread. No request is logged with its address.
@@ -7,11 +9,12 @@ thread. No request is logged with its address.
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pasquin.config import CurateSettings, PlaySettings, load
+from pasquin.config import CurateSettings, PlaySettings, ServeSettings, load
 from pasquin.errors import ResourceError, UsageError
 from pasquin.workspace import Workspace
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from pasquin.store import Store
 
-__all__ = ["curate", "invite", "play"]
+__all__ = ["curate", "invite", "play", "serve"]
 
 _GRACE_SECONDS = 5
 
@@ -95,6 +98,42 @@ def _sign_in_link(url: str, token: str) -> str:
     return f"{url.rstrip('/')}/curate#sign-in={token}"
 
 
+def serve(
+    workspace: Workspace,
+    models: Sequence[str],
+    *,
+    settings: ServeSettings | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve `models` behind `/v1` until Ctrl-C or SIGTERM; call `ready(url)` once it answers.
+
+    What is under way then is finished first, for `settings.drain_seconds` at most. The first model loads at once,
+    the others when they are asked for. Raises UsageError when no model is named, or the host is not this machine's own
+    and there is no API key yet; ModelError when a model cannot be served; ResourceError when the port is taken.
+    """
+    from pasquin.server.inference.app import create_inference_app
+
+    settings = settings or load(ServeSettings, workspace.toml)
+    if not models:
+        raise UsageError(f"Name the models to serve; there are: {', '.join(workspace.models()) or 'none yet'}.")
+    with _listen(settings.host, settings.port) as listener:
+        app = create_inference_app(workspace, list(dict.fromkeys(models)), settings)
+        access = app.state.inference.access
+        if access.required and not access.keys:
+            raise UsageError("Serving here requires API keys, and there is none. Make one with `pasquin key add NAME`.")
+        # After draining, uvicorn raises the signal again, for whoever would want to know.
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
+        try:
+            _serve(
+                app,
+                listener,
+                lambda: ready(_url(settings.host, listener)) if ready else None,
+                grace=settings.drain_seconds,
+            )
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio switches off Nagle's delay (40 ms an answer) only where the protocol is named.
@@ -124,7 +163,7 @@ def _url(host: str, listener: socket.socket) -> str:
     return f"http://{shown}:{listener.getsockname()[1]}"
 
 
-def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None]) -> None:
+def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None], *, grace: int = _GRACE_SECONDS) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -139,7 +178,7 @@ def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None]) -
         log_level="warning",
         lifespan="on",
         server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=grace,
     )
     try:
         Server(config).run(sockets=[listener])

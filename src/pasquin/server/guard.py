@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES: Final = 16 * 1024
+MAX_INFERENCE_BODY_BYTES: Final = 512 * 1024
+_INFERENCE: Final = "/v1/"
 TOO_LARGE: Final = "The request is too large."
 NONCE: Final = "style_nonce"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,7 +42,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        api = scope["path"].startswith("/api/")
+        api = scope["path"].startswith(("/api/", _INFERENCE))
         nonce = "" if api else secrets.token_urlsafe(16)
         scope.setdefault("state", {})[NONCE] = nonce
 
@@ -50,7 +52,7 @@ class Guard:
             await send(message)
 
         answer = _refusal(scope) or self.app
-        await answer(scope, _bounded(receive), send_guarded)
+        await answer(scope, _bounded(receive, _most_bytes(scope)), send_guarded)
 
 
 def _add_headers(headers: MutableHeaders, api: bool, nonce: str) -> None:
@@ -67,12 +69,27 @@ def _refusal(scope: Scope) -> JSONResponse | None:
     if scope["method"] in _SAFE:
         return None
     headers = Headers(scope=scope)
-    if not _same_origin(headers):
-        return JSONResponse({"message": "Only the page of this game may do that."}, 403)
+    # No page can make a browser send this header to another site that has not agreed to it: clients of the endpoint do.
+    client = scope["path"].startswith(_INFERENCE) and "authorization" in headers
+    if not client and not _same_origin(headers):
+        return _answer(scope, 403, "Only the page of this game may do that.")
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY_BYTES:
-        return JSONResponse({"message": TOO_LARGE}, 413)
+    if not length.isdecimal() or len(length) > 9 or int(length) > _most_bytes(scope):
+        return _answer(scope, 413, TOO_LARGE)
     return None
+
+
+def _most_bytes(scope: Scope) -> int:
+    return MAX_INFERENCE_BODY_BYTES if scope["path"].startswith(_INFERENCE) else MAX_BODY_BYTES
+
+
+def _answer(scope: Scope, status: int, message: str) -> JSONResponse:
+    """A refusal in the form that clients of this address read."""
+    if not scope["path"].startswith(_INFERENCE):
+        return JSONResponse({"message": message}, status)
+    return JSONResponse(
+        {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}, status
+    )
 
 
 def _same_origin(headers: Headers) -> bool:
@@ -83,14 +100,14 @@ def _same_origin(headers: Headers) -> bool:
     return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, most: int) -> Receive:
     read = 0
 
     async def receive_bounded() -> Message:
         nonlocal read
         message = await receive()
         read += len(message.get("body", b""))
-        if read > MAX_BODY_BYTES:
+        if read > most:
             raise HTTPException(413)
         return message
 

@@ -10,9 +10,11 @@ from pasquin.store.schema.curation import comparisons, curator_sessions, curator
 from pasquin.store.schema.metadata import metadata
 from pasquin.store.schema.play import guesses, players, trials
 from pasquin.store.schema.publish import bot_sessions, bots, publication_events, publications
+from pasquin.store.schema.serve import api_keys
 
 __all__ = [
     "VERSION",
+    "api_keys",
     "bot_sessions",
     "bots",
     "candidates",
@@ -29,4 +31,4 @@ __all__ = [
     "trials",
 ]
 
-VERSION = "0003"
+VERSION = "0004"

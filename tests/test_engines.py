@@ -12,7 +12,7 @@ import pytest
 
 from pasquin.engines import choose_engine, open_engine
 from pasquin.engines.decoding import completion
-from pasquin.engines.gguf_export import FILE, export_gguf, why_not
+from pasquin.engines.gguf_export import FILE, PRECISIONS, export_gguf, why_not, write_gguf
 from pasquin.errors import ModelError, UsageError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Prompt, Sampling
@@ -295,3 +295,38 @@ def test_damaged_weights_are_a_sentence(tiny_model: Path, tmp_path: Path) -> Non
     with pytest.raises(ModelError, match="no weights"):
         open_engine(folder, "openvino")
     assert not list(folder.glob(".*tmp"))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_another_program_reads_the_exported_model(precision: str, model: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    write_gguf(model, tmp_path / "model.gguf", precision)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32)
+    reader = AutoTokenizer.from_pretrained(tmp_path, gguf_file="model.gguf")
+    ours = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    text = "The cat\n\nsat   on 2 mats: naïve café, 😀 don't!"
+    ids = load_tokenizer(model).encode(text, add_special_tokens=False).ids
+    assert reader.encode(text, add_special_tokens=False) == ids
+    assert (reader.bos_token_id, reader.eos_token_id) == (1, END)
+    with torch.no_grad():
+        wanted, found = (network(torch.tensor([[1, *ids]])).logits for network in (ours, theirs))
+    # The weights of this model are exact in eight bits; in four a likely token stays a likely one.
+    tolerance = {"f16": 2e-2, "q8_0": 2e-2, "q4_0": wanted.std().item()}[precision]
+    assert (wanted - found).abs().mean().item() < tolerance
+
+
+def test_what_cannot_be_exported_says_why(model: Path, gpt2: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="gpt2"):
+        write_gguf(gpt2, tmp_path / "a.gguf")
+    copy = shutil.copytree(model, tmp_path / "copy")
+    described = json.loads((copy / "tokenizer.json").read_text())
+    described["pre_tokenizer"] = {"type": "Whitespace"}
+    (copy / "tokenizer.json").write_text(json.dumps(described))
+    with pytest.raises(ModelError, match="no name for"):
+        write_gguf(copy, tmp_path / "a.gguf")
+    (copy / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="no byte-level BPE"):
+        write_gguf(copy, tmp_path / "a.gguf")
+    assert not (tmp_path / "a.gguf").exists()

@@ -1,7 +1,8 @@
-"""Export: a corpus as a file that other tools read.
+"""Export: a corpus or a model as a file that other programs read.
 
 By the file's suffix: `.csv` has the single column `tweets`, as gpt-2-simple's users know it; `.txt` one post after the
-other with a line of 20 `=` behind each; `.jsonl` every field of every post.
+other with a line of 20 `=` behind each; `.jsonl` every field of every post. `.gguf` is a model, for Ollama and
+llama.cpp.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from pasquin.engines.gguf_export import PRECISIONS, write_gguf
 from pasquin.errors import UsageError, disk_errors
 from pasquin.records import CorpusPost
 from pasquin.workspace import Workspace
@@ -31,13 +33,27 @@ def export_corpus(workspace: Workspace, name: str, output: Path, split: str | No
     """
     writer = _WRITERS.get(output.suffix.lower())
     if writer is None:
-        raise UsageError(f"`{output.name}` should end in {', '.join(_WRITERS)}: the ending says what to write.")
+        known = ", ".join([*_WRITERS, ".gguf"])
+        raise UsageError(f"`{output.name}` should end in {known}: the ending says what to write.")
     if split is not None and split not in SPLITS:
         raise UsageError(f"There is no split `{split}`; there are {', '.join(SPLITS)}.")
     posts = read_corpus(workspace, name, split)
     with disk_errors(f"write {output}"), replacing(output) as temporary, temporary.open("wb") as handle:
         handle.writelines(writer(posts))
     return {"corpus": name, "posts": len(posts), "output": str(output)}
+
+
+def export_model(workspace: Workspace, name: str, output: Path, precision: str = PRECISIONS[1]) -> dict[str, Any]:
+    """Write the model `name` as GGUF, tokenizer included, to `output`; an older file there is replaced.
+
+    Returns `model, precision, bytes, output`. Raises UsageError for an unknown precision, ModelError when the model is
+    missing, unfinished or of a kind that GGUF does not hold.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"There is no precision `{precision}`; there are {', '.join(PRECISIONS)}.")
+    workspace.model_manifest(name)
+    write_gguf(workspace.model_dir(name), output, precision)
+    return {"model": name, "precision": precision, "bytes": output.stat().st_size, "output": str(output)}
 
 
 def _csv(posts: Sequence[CorpusPost]) -> Iterator[bytes]:

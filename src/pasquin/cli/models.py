@@ -75,18 +75,27 @@ def prepare(
     )
 
 
-@command("export", "pasquin export vc -o vc.csv")
+@command("export", "pasquin export vc -o vc.csv;  pasquin export vc -o vc.gguf")
 def export(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .csv (one column), .txt or .jsonl.")],
+    name: Annotated[str, typer.Argument(help="Name of the corpus; of the model for .gguf.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="File to write: .csv, .txt or .jsonl of a corpus, .gguf of a model."),
+    ],
     split: Annotated[str | None, typer.Option(help="Only this split: train, validation or test.")] = None,
+    precision: Annotated[str, typer.Option(help="Of a model's weights: f16, q8_0 or q4_0.")] = "q8_0",
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a corpus to a file: the single-column CSV that gpt-2-simple's users know, text, or JSON lines."""
-    from pasquin.export import export_corpus
+    """Write a corpus or a model to a file: the CSV that gpt-2-simple's users know, or GGUF for Ollama and llama.cpp."""
+    from pasquin.export import export_corpus, export_model
 
-    result = export_corpus(open_workspace(directory), corpus, output, split=split)
+    workspace = open_workspace(directory)
+    if output.suffix.lower() == ".gguf":
+        result = export_model(workspace, name, output, precision)
+        print_result(result, as_json, [f"{output}: {result['bytes'] / 1e6:,.0f} MB in {precision}."])
+        return
+    result = export_corpus(workspace, name, output, split=split)
     print_result(result, as_json, [f"{result['posts']:,} posts in {output}."])
 
 

@@ -1,13 +1,14 @@
-"""A Hugging Face model directory written as GGUF, the one weight format OpenVINO GenAI reads without a conversion tool.
+"""A Hugging Face model directory written as GGUF: what OpenVINO GenAI reads without a conversion tool, and Ollama too.
 
 What it covers: decoder models of the types `llama`, `qwen2` and `qwen3` with plain rotary positions, stored as
-safetensors in float32, float16 or bfloat16. Matrices become Q8_0 (blocks of 32 eight-bit weights with a float16 scale),
-norms and biases float32. Eight bits halve OpenVINO's memory (it unpacks float16 weights into float32) at a loss that
-docs/generate.md gives. Sources: the GGUF specification (ggml-org) for names and metadata; llama-type files keep the
-rows of the query and key projections interleaved by rotary pair, as llama.cpp's converter has always written them.
+safetensors in float32, float16 or bfloat16. Matrices become Q8_0 (blocks of 32 eight-bit weights with a float16 scale)
+or what is asked for, norms and biases float32. Eight bits halve OpenVINO's memory (it unpacks float16 weights into
+float32) at a loss that docs/generate.md gives. Sources: the GGUF specification (ggml-org) for names and metadata;
+llama-type files keep the rows of the query and key projections interleaved by rotary pair, as llama.cpp's converter
+has always written them.
 
-What it does not cover: the tokenizer. Prompts reach the engine as token ids and completions leave it as token ids, so
-the file is a cache for Pasquin, not a model to hand to other programs.
+`export_gguf` keeps a cache for the engine, without a tokenizer: prompts reach it as token ids. `write_gguf` makes a
+whole model to hand to other programs.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pasquin.engines.gguf_tokenizer import add_tokenizer
 from pasquin.errors import ModelError, disk_errors
 from pasquin.workspace.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
+    from gguf import GGMLQuantizationType
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
 FILE = "model.gguf"
+PRECISIONS = ("f16", "q8_0", "q4_0")
+"""What matrices may be written in, most exact first: 16, 8.5 and 4.5 bits a weight."""
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 _Q8_BLOCK = 32
 _STAMP = "pasquin.source"
@@ -89,17 +94,35 @@ def export_gguf(model_dir: Path) -> Path:
     return path
 
 
-def _write(model_dir: Path, path: Path, stamp: str) -> None:
+def write_gguf(model_dir: Path, path: Path, precision: str = "q8_0") -> None:
+    """Write the model of `model_dir`, tokenizer included, to `path` in one of `PRECISIONS`.
+
+    Raises ModelError when the model is damaged or of a kind that cannot be written, ResourceError on a full disk.
+    """
+    reason = why_not(read_config(model_dir))
+    if reason is not None:
+        raise ModelError(f"{model_dir.name} cannot be written as GGUF: {reason}.")
+    with disk_errors(f"write {path}"), replacing(path) as temporary:
+        _write(model_dir, temporary, None, precision)
+
+
+def _write(model_dir: Path, path: Path, stamp: str | None, precision: str = "q8_0") -> None:
+    """The file; with a `stamp` it is the engine's cache, without one a model for others."""
     import gguf
 
     config = read_config(model_dir)
+    kind = gguf.GGMLQuantizationType[precision.upper()]
     writer = gguf.GGUFWriter(path, config["model_type"])
     try:
-        writer.add_string(_STAMP, stamp)
+        if stamp is None:
+            writer.add_name(model_dir.name)
+            add_tokenizer(writer, model_dir, config["vocab_size"])
+        else:
+            writer.add_string(_STAMP, stamp)
+        writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{precision.upper()}"])
         _add_metadata(writer, config)
-        for name, tensor in _tensors(model_dir, config):
-            quantised = gguf.GGMLQuantizationType.Q8_0 if tensor.ndim > 1 else None
-            writer.add_tensor(name, tensor, raw_dtype=quantised)
+        for name, tensor, written in _tensors(model_dir, config, kind):
+            writer.add_tensor(name, tensor, raw_dtype=written)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -108,11 +131,8 @@ def _write(model_dir: Path, path: Path, stamp: str) -> None:
 
 
 def _add_metadata(writer: Any, config: Mapping[str, Any]) -> None:
-    import gguf
-
     heads = config["num_attention_heads"]
     head_size = config.get("head_dim") or config["hidden_size"] // heads
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -147,8 +167,14 @@ def write_placeholder_tokenizer(folder: Path) -> Path:
     return path
 
 
-def _tensors(model_dir: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
-    """Tensors under their GGUF names, in the type and row order the reader expects."""
+def _tensors(
+    model_dir: Path, config: Mapping[str, Any], kind: GGMLQuantizationType
+) -> Iterator[tuple[str, Array, GGMLQuantizationType | None]]:
+    """Tensors under their GGUF names, in the row order the reader expects, with the type they are written in.
+
+    Matrices are of type `kind`; those that tokens go in and out by have at least eight bits: with four there the
+    starter model loses a third more accuracy, to save 14 MB.
+    """
     import gguf
     import numpy as np
 
@@ -162,12 +188,14 @@ def _tensors(model_dir: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, 
         if not np.isfinite(tensor).all():
             raise ModelError(f"The weights `{name}` are not finite: the training went wrong, train the model again.")
         if tensor.ndim == 1:
-            yield target, tensor
+            yield target, tensor, None
             continue
         part = target.split(".")[-2]
         if part in interleave:
             tensor = _interleave(tensor, interleave[part])
-        yield target, gguf.quants.quantize(tensor, gguf.GGMLQuantizationType.Q8_0)
+        four = kind == gguf.GGMLQuantizationType.Q4_0
+        written = gguf.GGMLQuantizationType.Q8_0 if four and part in {"token_embd", "output"} else kind
+        yield target, gguf.quants.quantize(tensor, written), written
 
 
 def _gguf_name(name: str) -> str | None:

@@ -265,12 +265,16 @@ def test_public_figures_never_show_a_group_of_few(workspace: Workspace, store: S
     assert result["players"] == 44
     names = {group["name"] for group in result["by"]["category"]}
     assert names == {"groups of few players"}  # two and two are still four: the next smallest goes with them
-    for groups in result["by"].values():
-        assert all(group["players"] >= FEW_PLAYERS for group in groups)
+    figures = [figure for groups in result["by"].values() for group in groups for figure in group.values()]
+    assert all(figure["players"] >= FEW_PLAYERS for figure in figures if isinstance(figure, dict))
     assert "item_response" not in result
     assert "examples" not in result
+    lone = [(at, f"q{at}", f"q{at}", True, True) for at in range(9)] + [(50, "q0", "human", False, True)]
+    put(store, lone, "c", 2000)
+    assert {group["name"] for group in public_figures(store, (), MeasureSettings())["by"]["category"]} == names
+    assert public_figures(store, ("c",), MeasureSettings())["few_players"] == FEW_PLAYERS
     whole = read_guesses(store)
-    assert {group["name"] for group in breakdowns(whole)["category"]} == {"village", "a", "b"}
+    assert {group["name"] for group in breakdowns(whole)["category"]} == {"village", "a", "b", "c"}
 
 
 @pytest.fixture

@@ -106,12 +106,12 @@ def _figures(
 ) -> dict[str, Any]:
     from pasquin.measure.comparison import model_differences, model_ranking, scales
     from pasquin.measure.exclusions import effect, excluded_by_any, rules
-    from pasquin.measure.figures import breakdowns, growth, independence, main_figures, sample_guidance
+    from pasquin.measure.figures import breakdowns, fewest_players, growth, independence, main_figures, sample_guidance
 
     found = rules(guesses, settings)
     kept = guesses.where(~excluded_by_any(found, len(guesses)))
     few = FEW_PLAYERS if public else 0
-    if kept.players < few:
+    if few and (kept.players < few or fewest_players(kept) < few):
         return {"corpora": list(corpora), "players": kept.players, "guesses": len(kept), "few_players": few}
     alike = independence(kept)
     result = {

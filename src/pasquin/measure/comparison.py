@@ -13,6 +13,7 @@ from pasquin.measure.item_response import ItemResponse, fit
 from pasquin.measure.ranking import Ranking, bradley_terry, holm, wins_of_players
 
 _FEWEST_RESPONSES = 200
+_MANY_RESPONSES = 200_000
 _FEWEST_PLAYERS = 20
 _TWO_PARAMETER_PLAYERS = 200
 _ITEMS_SHOWN = 5
@@ -68,17 +69,18 @@ def _strength(found: Ranking, at: int, name: str) -> dict[str, Any]:
 
 
 def scales(guesses: Guesses, *, with_items: bool) -> dict[str, Any] | None:
-    """The item-response fit in figures: the better of 1PL and 2PL, how hard items and how able players are.
+    """The item-response fit in figures, in log-odds: the better of 1PL and 2PL, how hard items, how able players are.
 
     `with_items` names the model items that look most and least human. None with fewer than 20 players or 200 guesses.
     """
     if guesses.players < _FEWEST_PLAYERS or len(guesses) < _FEWEST_RESPONSES:
         return None
     player, item = _packed(guesses.player), _packed(guesses.item)
-    found = fit(player, item, guesses.correct)
+    nodes = 61 if len(guesses) < _MANY_RESPONSES else 31
+    found = fit(player, item, guesses.correct, nodes=nodes)
     compared = {"1PL": found.bic}
     if guesses.players >= _TWO_PARAMETER_PLAYERS:
-        two = fit(player, item, guesses.correct, two_parameters=True)
+        two = fit(player, item, guesses.correct, two_parameters=True, nodes=nodes)
         compared["2PL"] = two.bic
         found = min(found, two, key=lambda fitted: fitted.bic)
     of_model = np.zeros(len(found.difficulty), dtype=bool)
@@ -92,13 +94,13 @@ def scales(guesses: Guesses, *, with_items: bool) -> dict[str, Any] | None:
         "converged": found.converged,
         "slope": float(np.median(found.slope)),
         "difficulty": {
-            "human": _spread(found.difficulty[~of_model]),
-            "model": _spread(found.difficulty[of_model]),
+            "human": _spread(found.log_odds[~of_model]),
+            "model": _spread(found.log_odds[of_model]),
         },
         "reliability": _reliability(found),
     }
     if with_items:
-        result["ability"] = _spread(found.ability)
+        result["ability"] = _spread(found.ability * float(np.median(found.slope)))
         result["examples"] = _examples(guesses, item, found, of_model)
     return result
 
@@ -129,14 +131,14 @@ def _examples(guesses: Guesses, item: Codes, found: ItemResponse, of_model: Any)
     key = np.empty(len(answers), dtype=np.int64)
     key[item] = guesses.item
     known = np.flatnonzero(of_model & (answers >= _ANSWERS_TO_SHOW))
-    order = known[np.argsort(found.difficulty[known])]
+    order = known[np.argsort(found.log_odds[known])]
     rows = [
         {
             "key": guesses.items[key[at]] if guesses.items else str(key[at]),
             "answers": int(answers[at]),
             "judged_human": int(answers[at] - right[at]),
-            "difficulty": float(found.difficulty[at]),
-            "se": float(found.difficulty_se[at]),
+            "difficulty": float(found.log_odds[at]),
+            "se": float(found.log_odds_se[at]),
         }
         for at in order
     ]

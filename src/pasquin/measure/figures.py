@@ -82,7 +82,7 @@ def breakdowns(guesses: Guesses, *, few: int = 0) -> dict[str, list[dict[str, An
 
 
 def _by(guesses: Guesses, code: Codes, names: Sequence[str], few: int) -> list[dict[str, Any]]:
-    code, names = _without_few(guesses.player, code, names, few)
+    code, names = _without_few(guesses, code, names, few)
     order = np.argsort(code, kind="stable")
     edges = np.searchsorted(code[order], np.arange(len(names) + 1))
     groups = [(name, order[edges[at] : edges[at + 1]]) for at, name in enumerate(names)]
@@ -92,31 +92,43 @@ def _by(guesses: Guesses, code: Codes, names: Sequence[str], few: int) -> list[d
 def _by_source(guesses: Guesses, source: Codes, names: Sequence[str], few: int) -> list[dict[str, Any]]:
     """By something only model items have: each with the human items of the categories it was seen in."""
     ours = np.flatnonzero(guesses.from_model)
-    merged, names = _without_few(guesses.player[ours], source[ours], names, few)
+    merged, names = _without_few(guesses.where(ours), source[ours], names, few)
     rows = []
     for at, name in enumerate(names):
         items = ours[merged == at]
         if not len(items):
             continue
-        seen = np.bincount(guesses.category[items], minlength=len(guesses.categories)) > 0
-        beside = np.flatnonzero(~guesses.from_model & seen[guesses.category])
+        seen = (np.bincount(guesses.category[items], minlength=len(guesses.categories)) > 0)[guesses.category]
+        beside, rest = np.flatnonzero(~guesses.from_model & seen), np.flatnonzero(~guesses.from_model & ~seen)
+        if any(0 < distinct(guesses.player[human]) < few for human in (beside, rest)):
+            beside = rest[:0]
         both = main_figures(guesses.where(np.sort(np.concatenate([items, beside]))))
         rows.append({"name": name, **both, "accuracy": None})
     return rows
 
 
-def _without_few(player: Codes, code: Codes, names: Sequence[str], few: int) -> tuple[Codes, tuple[str, ...]]:
-    """Groups of fewer than `few` players put into one, with the next smallest until it has `few` (or all are in it)."""
+def fewest_players(guesses: Guesses) -> int:
+    """The players behind the figure that has the fewest: of model items or of human ones, if there are any."""
+    sides = (distinct(guesses.player[guesses.from_model]), distinct(guesses.player[~guesses.from_model]))
+    return min((players for players in sides if players), default=0)
+
+
+def _without_few(guesses: Guesses, code: Codes, names: Sequence[str], few: int) -> tuple[Codes, tuple[str, ...]]:
+    """Groups with a figure of fewer than `few` players put into one, with the next smallest until it has `few`.
+
+    When even all of them together are few, every code becomes -1.
+    """
+    if not few:
+        return code, tuple(names)
     size = len(names)
-    count = np.array([distinct(player[code == at]) for at in range(size)]) if few else np.zeros(0, dtype=np.int64)
-    there = np.flatnonzero(count)
-    small = [int(at) for at in there if count[at] < few]
+    count = {at: fewest_players(guesses.where(code == at)) for at in range(size) if (code == at).any()}
+    small = [at for at, players in count.items() if players < few]
     if not small:
         return code, tuple(names)
-    rest = sorted((int(at) for at in there if count[at] >= few), key=lambda at: count[at])
-    while rest and distinct(player[np.isin(code, small)]) < few:
+    rest = sorted((at for at in count if at not in small), key=lambda at: count[at])
+    while rest and fewest_players(guesses.where(np.isin(code, small))) < few:
         small.append(rest.pop(0))
-    if distinct(player[np.isin(code, small)]) < few:
+    if fewest_players(guesses.where(np.isin(code, small))) < few:
         return np.full_like(code, -1), tuple(names)
     return np.where(np.isin(code, small), size, code), (*names, _SMALL)
 

@@ -23,7 +23,7 @@ from pasquin.measure.arrays import Codes, Flags, Floats
 
 _INTERCEPT_SD = 2.0
 _LOG_SLOPE_SD = 0.5
-_FULL_INFORMATION_ITEMS = 300
+_PLAYERS_A_PARAMETER = 10
 _LARGEST_SCORES = 20_000_000
 _CHUNK = 100_000
 _REACH = 6.0
@@ -32,10 +32,16 @@ _REACH = 6.0
 
 @dataclass(frozen=True, slots=True)
 class ItemResponse:
-    """A fitted model: item arrays (I,), player arrays (P,). `slope` is the same for all items in a 1PL."""
+    """A fitted model: item arrays (I,), player arrays (P,). `slope` is the same for all items in a 1PL.
+
+    `difficulty` is b, on the scale of ability. `log_odds` is a·b, the log-odds that the average player is wrong: it
+    stays finite where players hardly differ (a near 0), so it is what to show people.
+    """
 
     difficulty: Floats
     difficulty_se: Floats
+    log_odds: Floats
+    log_odds_se: Floats
     slope: Floats
     slope_se: Floats
     ability: Floats
@@ -189,6 +195,8 @@ def _result(data: _Data, values: Floats, player: Codes, item: Codes, yes: Floats
     return ItemResponse(
         difficulty=difficulty,
         difficulty_se=np.sqrt(np.maximum(variance, 0)),
+        log_odds=-intercept,
+        log_odds_se=np.sqrt(np.maximum(by_intercept, 0)),
         slope=slope,
         slope_se=slope * np.sqrt(np.maximum(by_slope, 0)),
         ability=ability,
@@ -220,7 +228,7 @@ def _covariance(
 ) -> tuple[Floats, Floats, Floats]:
     """Variance of each intercept, covariance with its log slope, variance of the log slope, each (I,).
 
-    Of all parameters together up to 300 items (and not too many players), else item by item.
+    Of all parameters together where ten players stand for each (and memory allows it), else item by item.
     """
     items = len(values[: data.right.shape[1]])
     by_intercept, by_slope = _scores(data, values, posterior, player, item, yes)
@@ -228,7 +236,8 @@ def _covariance(
     if data.prior:
         hold[:items] = _INTERCEPT_SD**-2
         hold[items:] = _LOG_SLOPE_SD**-2 if data.two else 0.0
-    if items > _FULL_INFORMATION_ITEMS or posterior.shape[0] * len(values) > _LARGEST_SCORES:
+    few = posterior.shape[0] < _PLAYERS_A_PARAMETER * len(values)
+    if few or posterior.shape[0] * len(values) > _LARGEST_SCORES:
         return _item_by_item(data, hold, item, by_intercept, by_slope)
     columns = item if data.two else np.zeros_like(item)
     score = np.zeros((posterior.shape[0], len(values)))

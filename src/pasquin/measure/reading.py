@@ -17,7 +17,6 @@ from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import read_corpus
 
 _ROWS = 50_000
-_DAY_SECONDS = 86_400
 UNKNOWN_MODEL = "(deleted)"
 """The model of a candidate that is no longer in the store."""
 _ARMS: Final = {None: "screened", "accept": "curated", "edit": "edited", "reject": "rejected"}
@@ -81,7 +80,7 @@ def _arrays(parts: Iterable[Sequence[Any]]) -> Guesses:
             from_model,
             [name == "model" for name in guess],
             np.minimum(browser, server),
-            [int(moment.timestamp()) // _DAY_SECONDS for moment in made],
+            [moment.toordinal() for moment in made],
             categories.of(category),
             _of_models(from_model, models, [name or UNKNOWN_MODEL for name in model]),
             _of_models(from_model, arms, [_ARMS.get(name, "screened") for name in decision]),

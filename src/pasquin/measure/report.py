@@ -6,6 +6,7 @@ how it was made and where the method is from. Colours follow the reader's light 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -34,6 +35,8 @@ _CLUSTERED: Final = (
     "95% intervals clustered by player: cluster-robust variance with the CR2 correction (Bell and McCaffrey 2002), "
     "Student’s t with the degrees of freedom of Imbens and Kolesár (2016), on the logit scale for shares."
 )
+_PLAY: Final = '<p><a href="/">Play</a></p>'
+_AS_ABOVE: Final = "95% intervals clustered by player (Bell and McCaffrey 2002; Imbens and Kolesár 2016)."
 _BOTH: Final = (
     '<ul class="legend"><li><span class="key one"></span>fool rate: model items judged human</li>'
     '<li><span class="key two"></span>human pass rate: human items judged human</li></ul>'
@@ -42,7 +45,7 @@ _BOTH: Final = (
 
 def render(result: Mapping[str, Any], *, nonce: str | None = None) -> str:
     """The page. With `nonce` it is for the server, whose header says what the page may do; else it says so itself."""
-    corpora = ", ".join(result["corpora"]) or "all categories"
+    corpora = ", ".join(result["corpora"]) or "All categories"
     if nonce is None:
         policy = (
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
@@ -57,7 +60,7 @@ def render(result: Mapping[str, Any], *, nonce: str | None = None) -> str:
         f'<meta name="color-scheme" content="light dark">\n{policy}'
         f"<title>Human or AI? The figures of {escape(corpora)}</title>\n"
         f"{style}\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
-        f"</head>\n<body>\n<main>\n{_heading(result, corpora)}\n"
+        f"</head>\n<body>\n<main>\n{_heading(result, corpora, live=nonce is not None)}\n"
         + "\n".join(sections)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -93,7 +96,7 @@ def _count(number_of: int, word: str) -> str:
     return f"{number_of:,} {word}" + ("" if number_of == 1 else "es" if word.endswith("s") else "s")
 
 
-def _heading(result: Mapping[str, Any], corpora: str) -> str:
+def _heading(result: Mapping[str, Any], corpora: str, *, live: bool) -> str:
     tiles = [(f"{result['players']:,}", "players"), (f"{result['guesses']:,}", "guesses")]
     if result.get("fool_rate"):
         tiles.append((percent(result["fool_rate"]["value"]), "fool rate"))
@@ -104,7 +107,7 @@ def _heading(result: Mapping[str, Any], corpora: str) -> str:
     cells = "".join(f"<li><strong>{escape(value)}</strong> {escape(label)}</li>" for value, label in tiles)
     return (
         f'<header><p class="kind">Human or AI?</p><h1>{escape(corpora)}</h1>'
-        f'<p class="lead">{escape(summary(result))}</p><ul class="tiles">{cells}</ul></header>'
+        f'<p class="lead">{escape(summary(result))}</p>{_PLAY if live else ""}<ul class="tiles">{cells}</ul></header>'
     )
 
 
@@ -132,7 +135,7 @@ def _main(result: Mapping[str, Any]) -> str:
     rows = [
         ("Fool rate: model items judged human", [("one", result["fool_rate"])]),
         ("Human pass rate: human items judged human", [("two", result["human_pass_rate"])]),
-        ("Accuracy: guesses that were right", [("", result["accuracy"])]),
+        ("Accuracy: guesses that were right", [("three", result["accuracy"])]),
     ]
     scale = [
         (
@@ -173,8 +176,8 @@ def _breakdown(groups: Sequence[Mapping[str, Any]], title: str, note: str) -> st
         'players</th><th class="number">accuracy</th><th class="number">d′</th></tr></thead>'
         f"<tbody>{details}</tbody></table></div>"
     )
-    told = f"{note} Each row stands for itself; among many, one in twenty misses its truth.".strip()
-    return _section(title, _BOTH + intervals(rows, (0, 1), _SHARES, middle=0.5) + table, f"{told} {_CLUSTERED}")
+    told = f"{note} Among many rows, one in twenty misses its truth.".strip()
+    return _section(title, _BOTH + intervals(rows, (0, 1), _SHARES, middle=0.5) + table, f"{told} {_AS_ABOVE}")
 
 
 def _growing(looks: Sequence[Mapping[str, Any]]) -> str:
@@ -182,15 +185,24 @@ def _growing(looks: Sequence[Mapping[str, Any]]) -> str:
         return ""
     last = looks[-1]["n"]
     x = [look["n"] / last for look in looks]
+    bottom = math.floor(10 * min(look["low"] for look in looks)) / 10
+    top = math.ceil(10 * max(look["high"] for look in looks)) / 10
+
+    def band(low: str, high: str) -> list[tuple[float, float, float]]:
+        return [(at, height(look[low]), height(look[high])) for at, look in zip(x, looks, strict=True)]
+
+    def height(share: float) -> float:
+        return float((share - bottom) / (top - bottom))
+
     body = bands(
         f"Fool rate as guesses arrived; after {last:,} it is {percent(looks[-1]['value'])}",
         [
-            ("wide", [(at, look["low"], look["high"]) for at, look in zip(x, looks, strict=True)]),
-            ("narrow", [(at, look["fixed_low"], look["fixed_high"]) for at, look in zip(x, looks, strict=True)]),
+            ("wide", band("low", "high")),
+            ("narrow", band("fixed_low", "fixed_high")),
         ],
-        [(at, look["value"]) for at, look in zip(x, looks, strict=True)],
+        [(at, height(look["value"])) for at, look in zip(x, looks, strict=True)],
         ("0", f"{last // 2:,}", f"{last:,} guesses"),
-        ("100%", "50%", "0%"),
+        (percent(top), percent((top + bottom) / 2), percent(bottom)),
     )
     legend = (
         '<ul class="legend"><li><span class="key one"></span>fool rate so far</li>'
@@ -296,7 +308,7 @@ def _scales(found: Mapping[str, Any] | None, examples: Mapping[str, Any] | None)
         body,
         f"{found['model']} item-response model of {found['guesses']:,} guesses, {found['players']:,} players, "
         f"{found['items']:,} texts (Rasch 1960; Birnbaum 1968), by marginal maximum likelihood (Bock and Aitkin 1981); "
-        "0 is a text the average player gets right half of the time. How surely abilities are told apart "
+        "in log-odds: 0 is a text the average player gets right half of the time. How surely abilities are told apart "
         f"(reliability): {number(found['reliability'])}.",
     )
 

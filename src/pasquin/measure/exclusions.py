@@ -94,4 +94,5 @@ def effect(guesses: Guesses, found: list[Rule], settings: MeasureSettings, *, fe
         "fool_rate_without": everything.get("fool_rate"),
         "human_pass_rate_without": everything.get("human_pass_rate"),
         "changed_settings": changed,
+        "hidden": hidden or any(0 < row["players"] < few for row in rows),
     }

@@ -52,7 +52,8 @@ def render(result: Mapping[str, Any], *, nonce: str | None = None) -> str:
         )
         style = "<style>"
     else:
-        policy, style = "", f'<style nonce="{escape(nonce)}">'
+        policy = '<link rel="icon" href="/favicon.svg" type="image/svg+xml">\n'
+        style = f'<style nonce="{escape(nonce)}">'
     sections = [section for section in _sections(result) if section]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -97,7 +98,7 @@ def _count(number_of: int, word: str) -> str:
 
 
 def _heading(result: Mapping[str, Any], corpora: str, *, live: bool) -> str:
-    tiles = [(f"{result['players']:,}", "players"), (f"{result['guesses']:,}", "guesses")]
+    tiles = [(f"{result['players']:,}", "players"), (f"{result['guesses']:,}", "guesses")] if result["guesses"] else []
     if result.get("fool_rate"):
         tiles.append((percent(result["fool_rate"]["value"]), "fool rate"))
     if result.get("human_pass_rate"):
@@ -342,6 +343,7 @@ def _exclusions(result: Mapping[str, Any]) -> str:
         f'<th class="number">players</th></tr></thead><tbody>{rows}</tbody></table></div>'
         f'<p class="note">In all {_count(found["guesses"], "guess")} of {found["of"]:,}. '
     )
+    body += "What fewer than 5 players did is not shown. " if found["hidden"] else ""
     if found["fool_rate_without"] and result.get("fool_rate"):
         body += (
             f"Had all counted, the fool rate would be {escape(interval_text(found['fool_rate_without']))} instead of "

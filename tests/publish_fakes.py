@@ -135,3 +135,20 @@ def _row(text: str, model: str) -> dict[str, Any]:
         "similarity": 0.4,
         "longest_run": 12,
     }
+
+
+def compliant_settings(network: str, account: str, **more: Any) -> dict[str, Any]:
+    """Settings of a bot whose profile says what it must (`AI parody bot of Some Body …` by `@me.example`)."""
+    return {
+        "network": network,
+        "account": account,
+        "rest_minutes": 0.0,
+        "minimum_stock": 0,
+        "maintainer": "@me.example",
+        "parodies": ["Some Body"],
+        "model_family": "SmolLM2",
+        "original_avatars": ["none"],
+        "newsworthy": False,
+        "urls": True,
+        **more,
+    }

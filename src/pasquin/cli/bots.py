@@ -314,3 +314,19 @@ def _print_disclosure(name: str, disclosure: Disclosure, as_json: bool) -> None:
     print_result({"bot": name, "compliant": disclosure.compliant, "checks": disclosure.told()}, as_json, lines)
     if not disclosure.compliant:
         raise typer.Exit(1)
+
+
+@command("setup", "pasquin bot setup mybot", of=bot)
+def setup(
+    name: BotArgument,
+    picture: Annotated[bool, typer.Option("--picture/--no-picture", help="Make and upload a picture, too.")] = True,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a bot's bio, flag and picture where its network lets us, and say what is left to do by hand."""
+    from pasquin.publish import setup as run
+
+    told = run(open_workspace(directory), name, picture=picture)
+    lines = [f"Bio: {told['bio']}", *(f"Done: {one}" for one in told["done"])]
+    lines += [f"By hand: {one}" for one in told["by_hand"]] + [f"Next: pasquin bot check {name}"]
+    print_result(told, as_json, lines)

@@ -27,11 +27,24 @@ from pasquin.publish.mentions import has_link, without_mentions
 from pasquin.publish.queue import Accepted
 from pasquin.publish.receipts import receipt
 from pasquin.publish.running import Bot, frozen, open_bot, run
+from pasquin.publish.setup import set_up
 from pasquin.store import Store
 from pasquin.store.schema import publications
 from pasquin.workspace import Workspace
 
-__all__ = ["Accepted", "bot_named", "check", "dry_run", "enqueue", "publish", "receipt", "show", "switch_bot", "watch"]
+__all__ = [
+    "Accepted",
+    "bot_named",
+    "check",
+    "dry_run",
+    "enqueue",
+    "publish",
+    "receipt",
+    "setup",
+    "show",
+    "switch_bot",
+    "watch",
+]
 
 FAILED: Final = frozenset({"not_compliant", "account_refused", "clock", "not_sent", "unsettled"})
 """Why a run ended that a person, or whoever runs it, should look at."""
@@ -109,7 +122,7 @@ def dry_run(workspace: Workspace, name: str, *, settings: PublishSettings | None
     try:
         bot = _open(workspace, store, name, settings)
         told: dict[str, Any] = {"bot": name, "text": None, "request": None, "price": None, "due_at": None, "note": None}
-        disclosure = disclosure_of(name, bot.settings, bot.publisher, bot.family)
+        disclosure = disclosure_of(name, bot.settings, bot.publisher, bot.family, workspace.root)
         told |= {"compliant": disclosure.compliant, "checks": disclosure.told()}
         with store.read() as connection:
             waiting = entries(connection, publications.c.bot == name, publications.c.state == "approved")
@@ -148,7 +161,17 @@ def check(workspace: Workspace, name: str) -> Disclosure:
     store = Store.of(workspace)
     try:
         bot = _open(workspace, store, name, None)
-        return disclosure_of(name, bot.settings, bot.publisher, bot.family)
+        return disclosure_of(name, bot.settings, bot.publisher, bot.family, workspace.root)
+    finally:
+        store.close()
+
+
+def setup(workspace: Workspace, name: str, *, picture: bool = True) -> dict[str, Any]:
+    """Write a bot's bio, flag and picture where its network's API can, and say what is left to do by hand."""
+    store = Store.of(workspace)
+    try:
+        bot = _open(workspace, store, name, None)
+        return set_up(name, bot.settings, bot.publisher, bot.family, workspace.root, picture=picture)
     finally:
         store.close()
 

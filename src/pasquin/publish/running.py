@@ -30,7 +30,7 @@ from pasquin.store.schema import publications
 
 _RESENDS: Final = 3
 _PAUSE_SECONDS: Final = (0.0, 1.0, 4.0)
-_RETRY_SECONDS: Final = 60.0
+_HOLD: Final = timedelta(minutes=15)
 
 
 def _now() -> datetime:
@@ -51,6 +51,7 @@ class Bot:
     store: Store
     publisher: Publisher
     ledger: Ledger
+    root: Path
     family: str | None = None
     clock: Callable[[], datetime] = _now
     rest: Callable[[float], None] = time.sleep
@@ -68,7 +69,7 @@ def open_bot(
 ) -> Bot:
     """A bot with its publisher. Raises UsageError when its network or a secret is missing."""
     publisher = open_publisher(Access(name, settings, publish, store, root))
-    return Bot(name, settings, publish, store, publisher, Ledger(store, publish.lease_seconds), family)
+    return Bot(name, settings, publish, store, publisher, Ledger(store, publish.lease_seconds), root, family)
 
 
 def run(bot: Bot, limit: int | None = None) -> list[dict[str, Any]]:
@@ -121,8 +122,8 @@ def _attempt(bot: Bot, entry: Entry) -> None:
         return
     try:
         request = frozen(bot.publisher, text, new_tid(bot.clock()))
-    except TextRefused as exc:
-        _fail(bot, entry, str(exc))
+    except NetworkError as exc:
+        _not_published(bot, entry, exc)
         return
     bot.on_step("frozen")
     state = bot.disclosure.summary() if bot.disclosure else {}
@@ -132,26 +133,55 @@ def _attempt(bot: Bot, entry: Entry) -> None:
         bot.ledger.put_back(entry, "its publisher was too slow to be sure of its claim", bot.clock())
         bot.stop = "not_sent"
         return
-    _send(bot, entry, _RESENDS)
+    _send(bot, entry)
 
 
-def _send(bot: Bot, entry: Entry, resends: int) -> None:
-    """Ask the network, and store what it said."""
+def _send(bot: Bot, entry: Entry) -> None:
+    """Ask the network for the first time, and store what it said."""
     try:
         found = send(bot.publisher, entry.request)
-    except NotSent as exc:
-        _wait(bot, entry, str(exc), bot.clock() + timedelta(seconds=_RETRY_SECONDS), "not_sent")
-    except RateLimited as exc:
-        until = datetime.fromtimestamp(exc.until, UTC) if exc.until else bot.clock() + timedelta(minutes=15)
-        _wait(bot, entry, str(exc), until, "held")
-    except TextRefused as exc:
-        _fail(bot, entry, str(exc))
-    except AccountRefused as exc:
-        _lock_out(bot, entry, str(exc))
+    except (NotSent, RateLimited, TextRefused, AccountRefused) as exc:
+        _not_published(bot, entry, exc)
     except Exception as exc:  # noqa: BLE001 - whatever it was, the text may be out: only looking tells
         reason = str(exc) if isinstance(exc, PasquinError) else f"{type(exc).__name__} while publishing"
         bot.on_step("in doubt")
-        _look(bot, entry, reason, resends)
+        _look(bot, entry, reason, _RESENDS)
+    else:
+        bot.on_step("answered")
+        _confirm(bot, entry, found)
+
+
+def _not_published(bot: Bot, entry: Entry, exc: NetworkError) -> None:
+    """Store that an entry surely was not published."""
+    if isinstance(exc, TextRefused):
+        _fail(bot, entry, str(exc))
+        return
+    entry = bot.ledger.put_back(entry, str(exc), bot.clock())
+    if isinstance(exc, RateLimited):
+        until = datetime.fromtimestamp(exc.until, UTC) if exc.until else bot.clock() + _HOLD
+        switches.hold(bot.store, bot.name, until, str(exc))
+        bot.stop = "held"
+    elif isinstance(exc, AccountRefused):
+        switches.switch(bot.store, bot.name, "paused", str(exc), bot.clock())
+        bot.stop = "account_refused"
+    else:
+        bot.stop = "not_sent"
+    bot.why = str(exc)
+    _tell(bot, entry, str(exc))
+
+
+def _send_again(bot: Bot, entry: Entry, reason: str, resends: int) -> None:
+    """Send a request once more that the network takes once. Whatever it refuses now says nothing of the first time."""
+    try:
+        found = send(bot.publisher, entry.request)
+    except (RateLimited, AccountRefused) as exc:
+        _unknown(bot, entry, f"{reason} Then: {exc}")
+        if isinstance(exc, AccountRefused):
+            switches.switch(bot.store, bot.name, "paused", str(exc), bot.clock())
+        bot.stop = "account_refused" if isinstance(exc, AccountRefused) else "unsettled"
+    except Exception as exc:  # noqa: BLE001 - as the first time
+        told = str(exc) if isinstance(exc, PasquinError) else type(exc).__name__
+        _look(bot, entry, f"{reason} Then: {told}" if resends == _RESENDS - 1 else reason, resends)
     else:
         bot.on_step("answered")
         _confirm(bot, entry, found)
@@ -184,7 +214,7 @@ def _look(bot: Bot, entry: Entry, reason: str, resends: int) -> None:
             bot.on_step("answered")
             _confirm(bot, entry, found)
         elif found == "absent" and resends > 0:
-            _send(bot, entry, resends - 1)
+            _send_again(bot, entry, reason, resends - 1)
         else:
             _unknown(bot, entry, reason)
 
@@ -223,21 +253,6 @@ def _fail(bot: Bot, entry: Entry, reason: str) -> None:
     _tell(bot, bot.ledger.fail(entry, reason, bot.clock()), reason)
 
 
-def _wait(bot: Bot, entry: Entry, reason: str, until: datetime, stop: str) -> None:
-    entry = bot.ledger.put_back(entry, reason, bot.clock())
-    if stop == "held":
-        switches.hold(bot.store, bot.name, until, reason)
-    bot.stop = stop
-    _tell(bot, entry, reason)
-
-
-def _lock_out(bot: Bot, entry: Entry, reason: str) -> None:
-    entry = bot.ledger.put_back(entry, reason, bot.clock())
-    switches.switch(bot.store, bot.name, "paused", reason, bot.clock())
-    bot.stop = "account_refused"
-    _tell(bot, entry, reason)
-
-
 def _unknown(bot: Bot, entry: Entry, reason: str) -> None:
     attempted = aware(entry.row["attempted_at"]) or bot.clock()
     pause = timedelta(minutes=bot.publish.settle_minutes)
@@ -264,8 +279,25 @@ def _compliant(bot: Bot) -> bool:
             return False
         if not queue.entries_exist(connection, publications.c.bot == bot.name, _due(bot, now)):
             return True
-    bot.disclosure = disclosure_of(bot.name, bot.settings, bot.publisher, bot.family)
+    try:
+        bot.disclosure = disclosure_of(bot.name, bot.settings, bot.publisher, bot.family, bot.root)
+    except NetworkError as exc:
+        return _unread(bot, exc)
     return bot.disclosure.compliant
+
+
+def _unread(bot: Bot, exc: NetworkError) -> bool:
+    """A profile that cannot be read holds everything back."""
+    bot.why = f"The bot's profile cannot be read: {exc}"
+    bot.stop = "not_sent"
+    if isinstance(exc, RateLimited):
+        bot.stop = "held"
+        until = datetime.fromtimestamp(exc.until, UTC) if exc.until else bot.clock() + _HOLD
+        switches.hold(bot.store, bot.name, until, str(exc))
+    elif isinstance(exc, AccountRefused):
+        bot.stop = "account_refused"
+        switches.switch(bot.store, bot.name, "paused", str(exc), bot.clock())
+    return False
 
 
 def _due(bot: Bot, now: datetime) -> sa.ColumnElement[bool]:

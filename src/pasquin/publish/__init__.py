@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from pasquin.config import BotSettings, PublishSettings, load, load_bots
 from pasquin.errors import CorpusError, ModelError, PasquinError, TextRefused, UsageError
+from pasquin.networks.links import has_link
 from pasquin.networks.publishing import Prices
 from pasquin.networks.tids import new_tid
 from pasquin.progress import Progress, Silent
@@ -23,7 +24,7 @@ from pasquin.publish import queue, switches
 from pasquin.publish.decided import follow
 from pasquin.publish.disclosure import Disclosure, disclosure_of
 from pasquin.publish.ledger import entries, utc
-from pasquin.publish.mentions import has_link, without_mentions
+from pasquin.publish.mentions import without_mentions
 from pasquin.publish.queue import Accepted
 from pasquin.publish.receipts import receipt
 from pasquin.publish.running import Bot, frozen, open_bot, run

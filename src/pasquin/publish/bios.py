@@ -21,8 +21,10 @@ _MADE: Final = (
     r"généré(?:e?s?)|écrit(?:e?s?)|generat[oiae]|scritt[oiae]|generad[oa]s?|escrit[oa]s?|gerad[oa]s?)"
 )
 _BY: Final = r"(?:by|with|from|von|mit|par|avec|da(?:ll?a?)?|por|con|com|using|through|durch)"
-_ARTICLE: Final = r"(?:(?:an?|the|our|my|eine[mrn]?|une?|un[ao]?|il|la|el|uma?|"
+_ARTICLE: Final = (
+    r"(?:(?:an?|the|our|my|eine[mrn]?|une?|un[ao]?|il|la|el|uma?|"
     r"some|fine-tuned|tiny|little|own)[\s-]+|l'|dall'|un'|d')*"
+)
 _PERSON: Final = (
     r"(?![\s-]*(?:scientist|engineer|researcher|expert|nerd|fan|company|lab|startup|enthusiast|artist|developer|"
     r"person|people|guy|lover|student|journalist|critic|ethic|policy|safety)s?)"

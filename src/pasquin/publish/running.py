@@ -17,12 +17,13 @@ import sqlalchemy as sa
 
 from pasquin.config import BotSettings, PublishSettings
 from pasquin.errors import AccountRefused, NetworkError, NotSent, PasquinError, RateLimited, TextRefused
+from pasquin.networks.links import has_link
 from pasquin.networks.publishing import Access, Freezes, Publisher, Settled, Settles, open_publisher
 from pasquin.networks.tids import new_tid
 from pasquin.publish import queue, switches
 from pasquin.publish.disclosure import Disclosure, disclosure_of
 from pasquin.publish.ledger import IN_FLIGHT, Entry, Ledger, StaleClaimError, aware
-from pasquin.publish.mentions import has_link, without_mentions
+from pasquin.publish.mentions import without_mentions
 from pasquin.publish.receipts import make_receipt
 from pasquin.records import Publication
 from pasquin.store import Store

@@ -61,7 +61,7 @@ def open_run(posts: list[CorpusPost], held_out: list[CorpusPost], accounts: tupl
 
     from pasquin.config import TrainSettings
     from pasquin.progress import Silent
-    from pasquin.train.evaluate import Validation
+    from pasquin.train.evaluate import CopyProbe, Validation
     from pasquin.train.examples import encode
     from pasquin.train.learner import load_learner
     from pasquin.train.loop import Run
@@ -74,7 +74,7 @@ def open_run(posts: list[CorpusPost], held_out: list[CorpusPost], accounts: tupl
         encode(part, learner.post_format, learner.tokenizer, learner.context) for part in (posts, held_out)
     )
     validation_set = Validation(validation, learner.post_format.end_id)
-    return Run(learner, Loss(learner), train, validation_set, settings, Silent())
+    return Run(learner, Loss(learner), train, validation_set, CopyProbe(posts), settings, Silent())
 
 
 def ours(posts: list[CorpusPost]) -> Iterator[int]:

@@ -185,6 +185,41 @@ def test_training_stops_when_held_out_posts_no_longer_improve(
     assert (result["best_step"], json.loads(history[-1])["step"]) == (20, 40)
 
 
+def test_training_stops_when_the_model_begins_to_copy(
+    workspace: Workspace, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bits = iter([9.0, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0])
+    shares = iter([0.0, 0.09, 0.2, 0.3, 0.0])
+    monkeypatch.setattr("pasquin.train.evaluate.Validation.bits_per_byte", lambda *_, **__: next(bits))
+    monkeypatch.setattr("pasquin.train.evaluate.CopyProbe.rate", lambda *_: next(shares))
+    said: list[str] = []
+
+    class Ears(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    result = train(workspace, "village", settings=settings(tiny_model, steps=80), progress=Ears())
+    assert result["bits_per_byte"]["after"] == 4.0  # of the last state that did not copy, however good later ones look
+    folder = workspace.model_dir("village")
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [entry.get("copied") for entry in history] == [None, 0.0, 0.09, 0.2, 0.3]
+    assert (result["best_step"], history[-1]["step"]) == (20, 40)
+    assert any("Stopping: more than 10% (max_copies)" in line for line in said)
+    assert "| 30 |" in (folder / "README.md").read_text()
+    assert " ".join(history[-1]["samples"][0].split()) in "\n".join(said)
+
+
+def test_the_probe_tells_copies_from_new_texts(workspace: Workspace) -> None:
+    from pasquin.train.evaluate import CopyProbe
+    from pasquin.workspace.corpora import read_corpus
+
+    train_posts = read_corpus(workspace, "village", "train")
+    copies = [post.text.upper() for post in train_posts[:30]]
+    new = [f"Nothing like this was ever said about turnips by anybody, {n}" for n in range(10)]
+    assert CopyProbe(train_posts).rate([*copies, *new, ""]) == 0.75
+    assert CopyProbe(train_posts).rate(["", ""]) == 0.0
+
+
 def test_resume_refuses_another_run(workspace: Workspace, tiny_model: Path) -> None:
     with pytest.raises(ModelError, match="no checkpoint"):
         train(workspace, "village", resume=True)

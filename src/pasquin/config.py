@@ -143,6 +143,8 @@ class TrainSettings(StageSettings):
     """Share of examples shown without their account, so that the model also writes unconditioned."""
     patience: int = Field(4, ge=1)
     """Evaluations without improvement before training stops."""
+    max_copies: float = Field(0.1, ge=0, le=1)
+    """Training stops when, twice running, more than this share of what the model writes copies a training post."""
     seed: int = 0
     """Seed of data order, dropout and sampling."""
     compile: bool = False

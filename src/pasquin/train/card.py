@@ -15,8 +15,9 @@ CARD = "README.md"
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, object]]) -> None:
-    """One JSON line an evaluation: step, seconds, tokens, train and validation bits per byte, learning rate."""
-    write_atomically(folder / HISTORY, "".join(json.dumps(entry) + "\n" for entry in history))
+    """One JSON line an evaluation: step, seconds, tokens, train and validation bits per byte, learning rate, and (but
+    for the first) the share of samples that copy a training post, with some of the samples."""
+    write_atomically(folder / HISTORY, "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in history))
 
 
 def write_plot(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
@@ -39,7 +40,20 @@ def write_plot(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     write_atomically(folder / PLOT, chart.render())
 
 
-def write_card(folder: Path, manifest: Mapping[str, Any], corpus: Mapping[str, Any]) -> None:
+def _evaluations(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The history as a table, with a sample of what the model wrote at each evaluation."""
+    rows = ["| step | minutes | bits per byte | copied | it wrote |", "|---|---|---|---|---|"]
+    for entry in history:
+        copied = f"{entry['copied']:.0%}" if entry.get("copied") is not None else ""
+        sample = " ".join(next(iter(entry.get("samples") or [""])).split()).replace("|", "¦")
+        minutes, bits = entry["seconds"] / 60, entry["validation"]
+        rows.append(f"| {entry['step']:,} | {minutes:.1f} | {bits:.3f} | {copied} | {sample} |")
+    return rows
+
+
+def write_card(
+    folder: Path, manifest: Mapping[str, Any], corpus: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+) -> None:
     """The model card: what it learned from, how, how well, what it is for, and what a bot that uses it must say."""
     result, settings = manifest["result"], manifest["settings"]
     bits = result["bits_per_byte"]
@@ -84,6 +98,8 @@ def write_card(folder: Path, manifest: Mapping[str, Any], corpus: Mapping[str, A
         f"| samples that copy a training post, whole or nearly | {result['verbatim_rate']:.1%} |",
         "",
         f"![bits per byte over steps]({PLOT})",
+        "",
+        *_evaluations(history),
         "",
         "Settings:",
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -16,6 +17,10 @@ from pasquin.train.loss import Loss
 
 _BATCH_TOKENS: Final = 2_048
 COPY_SAMPLES: Final = 64
+"""Texts of a finished model that are looked at for copies."""
+PROBE_SAMPLES: Final = 32
+"""Texts of an unfinished one, at every evaluation: enough to see one copy in ten."""
+PROBE_TOKENS: Final = 48
 
 
 class Validation:
@@ -71,8 +76,18 @@ def sample(learner: Learner, count: int, seed: int, longest: int = 80, temperatu
     return [learner.tokenizer.decode(row[: row.index(end)] if end in row else row).strip() for row in rows]
 
 
-def copy_rate(texts: Sequence[str], posts: Sequence[CorpusPost]) -> float:
-    """Share of non-empty texts that are copies, whole or nearly, of a post (`screen.novelty` defines both)."""
-    index = NoveltyIndex((post.uri, post.text) for post in posts)
-    judged = [index.certificate(text).kind for text in texts if text]
-    return sum(kind != "novel" for kind in judged) / max(1, len(judged))
+class CopyProbe:
+    """Tells how much of what a model writes is copied from the posts it learns from."""
+
+    def __init__(self, posts: Sequence[CorpusPost]) -> None:
+        """`posts` are those of the train split."""
+        self._posts = posts
+
+    @cached_property
+    def _index(self) -> NoveltyIndex:
+        return NoveltyIndex((post.uri, post.text) for post in self._posts)
+
+    def rate(self, texts: Sequence[str]) -> float:
+        """Share of non-empty texts that are copies, whole or nearly, of a post (`screen.novelty` defines both)."""
+        judged = [self._index.certificate(text).kind for text in texts if text]
+        return sum(kind != "novel" for kind in judged) / max(1, len(judged))

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from pasquin.train.checkpoint import (
     save_checkpoint,
     weight_errors,
 )
-from pasquin.train.evaluate import COPY_SAMPLES, Validation, copy_rate, sample
+from pasquin.train.evaluate import COPY_SAMPLES, CopyProbe, Validation, sample
 from pasquin.train.examples import conditions, encode, evaluation_posts
 from pasquin.train.learner import Learner, base_name, load_learner
 from pasquin.train.loop import Run
@@ -91,7 +91,7 @@ def execute(
                 f"Go on with `pasquin train {corpus}{flag} --resume`."
             )
         run.restore_best()
-        manifest = _manifest(name, run, posts["train"], identity, settings)
+        manifest = _manifest(name, run, identity, settings)
         _write_model(folder, run, manifest, corpus_manifest)
         _replace(final, folder)
     result: dict[str, Any] = manifest["result"]
@@ -163,7 +163,8 @@ def _run(learner: Learner, posts: Mapping[str, list[CorpusPost]], settings: Trai
     if settings.compile:
         progress.say("Compiling the model as it goes: the first steps take minutes.")
         loss.compile()
-    return Run(learner, loss, encoded, Validation(held_out, learner.post_format.end_id), settings, progress)
+    validation = Validation(held_out, learner.post_format.end_id)
+    return Run(learner, loss, encoded, validation, CopyProbe(posts["train"]), settings, progress)
 
 
 def _checkpoint_bytes(run: Run) -> int:
@@ -171,9 +172,7 @@ def _checkpoint_bytes(run: Run) -> int:
     return sum(weight.numel() for weight in run.weights.values()) * 16
 
 
-def _manifest(
-    name: str, run: Run, posts: Sequence[CorpusPost], identity: Mapping[str, str], settings: TrainSettings
-) -> dict[str, Any]:
+def _manifest(name: str, run: Run, identity: Mapping[str, str], settings: TrainSettings) -> dict[str, Any]:
     learner, state = run.learner, run.state
     bits = {"before": state.before, "after": state.best_bits}
     if learner.post_format.accounts:
@@ -187,7 +186,7 @@ def _manifest(
         "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
         "bits_per_byte": {key: round(value, 4) for key, value in bits.items()},
         "best_step": state.best_step,
-        "verbatim_rate": round(copy_rate(texts, posts), 4),
+        "verbatim_rate": round(run.copies.rate(texts), 4),
     }
     return {
         "kind": "model",
@@ -223,7 +222,7 @@ def _write_model(folder: Path, run: Run, manifest: dict[str, Any], corpus_manife
         learner.post_format.save(folder)
         card.write_history(folder, run.state.history)
         card.write_plot(folder, run.state.history)
-        card.write_card(folder, manifest, corpus_manifest)
+        card.write_card(folder, manifest, corpus_manifest, run.state.history)
         manifest["hash"] = file_hash(next(folder.glob("model*.safetensors")))
         write_manifest(folder, manifest)
 

@@ -19,7 +19,7 @@ import torch
 
 from pasquin.config import TrainSettings
 from pasquin.progress import Progress, Task
-from pasquin.train.evaluate import Validation, sample
+from pasquin.train.evaluate import PROBE_SAMPLES, PROBE_TOKENS, CopyProbe, Validation, sample
 from pasquin.train.examples import EncodedPost, Example, epoch_batches, tensors
 from pasquin.train.learner import LEARNING_RATES, Learner
 from pasquin.train.loss import Loss
@@ -32,6 +32,8 @@ STEPS_BETWEEN: Final = 6
 DEFAULT_EPOCHS: Final = 4.0
 """Passes over the posts when nothing bounds the run (patience usually ends it before)."""
 WARM_UP_STEPS: Final = 20
+COPYING_PATIENCE: Final = 2
+"""Evaluations running at which too much is copied before training stops: a single one may be chance."""
 _SHOWN_SAMPLES: Final = 3
 _LOGITS_BYTES: Final = 512 * 2**20
 _CHECKPOINT_SECONDS: Final = 90.0
@@ -51,11 +53,12 @@ class RunState:
     tokens: int = 0
     best_step: int = 0
     stale: int = 0
+    copying: int = 0
     evaluations: int = 0
     between: float = 1 / EVALUATIONS
     nats: float = 0.0
     text_bytes: int = 0
-    history: list[dict[str, float | None]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Run:
@@ -67,11 +70,13 @@ class Run:
         loss: Loss,
         posts: list[EncodedPost],
         validation: Validation,
+        copies: CopyProbe,
         settings: TrainSettings,
         progress: Progress,
     ) -> None:
         """Prepare an optimizer; `start` or `restore` must follow."""
         self.learner, self.loss, self.posts, self.validation = learner, loss, posts, validation
+        self.copies = copies
         self.settings, self.progress = settings, progress
         self.weights = learner.trainable()
         self.rate = settings.learning_rate or LEARNING_RATES[learner.method]
@@ -121,7 +126,7 @@ class Run:
         self._load(self.best)
 
     def go(self, save: Callable[[], None]) -> bool:
-        """Train until the budget is used up or nothing improves; call `save` now and then.
+        """Train until the budget is used up, nothing improves, or too much is copied; call `save` now and then.
 
         Returns False when the person asked to stop (Ctrl-C or a termination signal); a checkpoint is saved then.
         """
@@ -129,7 +134,7 @@ class Run:
         saved, pause = time.monotonic(), _CHECKPOINT_SECONDS
         first_share, first_tokens = self.share(), state.tokens
         with _stop_signals() as stopping, self.progress.task("Training", None, "tokens") as task:
-            while self.share() < 1 and state.stale < self.settings.patience:
+            while self.share() < 1 and state.stale < self.settings.patience and state.copying < COPYING_PATIENCE:
                 tokens = self.step()
                 state.seconds = time.monotonic() - began
                 share = self.share()
@@ -211,25 +216,38 @@ class Run:
         state = self.state
         task.advance(0, "measuring on held-out posts")
         bits = self.validation.bits_per_byte(self.loss)
+        texts = sample(self.learner, PROBE_SAMPLES, seed=state.step, longest=PROBE_TOKENS)
+        copied = self.copies.rate(texts)
         train = state.nats / math.log(2) / max(1, state.text_bytes)
         state.evaluations = max(state.evaluations + 1, math.floor(self.share() / state.between))
-        state.history.append(self._entry(train, bits))
-        better = bits < state.best_bits
-        if better:
+        state.history.append(self._entry(train, bits) | {"copied": copied, "samples": texts[:_SHOWN_SAMPLES]})
+        state.copying = state.copying + 1 if copied > self.settings.max_copies else 0
+        better = bits < state.best_bits and not state.copying
+        if better or not self.best:
             state.best_bits, state.best_step, state.stale = bits, state.step, 0
             self._keep_best()
         else:
             state.stale += 1
         state.nats, state.text_bytes = 0.0, 0
+        self._say_evaluation(bits, better, copied, texts)
+
+    def _say_evaluation(self, bits: float, better: bool, copied: float, texts: list[str]) -> None:
+        state = self.state
         self.progress.say(
             f"Step {state.step:,}: {bits:.3f} bits per byte on held-out posts"
-            + (", the best so far. " if better else f" (best {state.best_bits:.3f}). ")
+            + (", the best so far. " if better else f" (kept: {state.best_bits:.3f} of step {state.best_step:,}). ")
+            + (f"{copied:.0%} of what it writes is copied. " if copied else "")
             + "It writes:"
         )
-        for text in sample(self.learner, _SHOWN_SAMPLES, seed=state.step, longest=48):
+        for text in texts[:_SHOWN_SAMPLES]:
             self.progress.say(f"    {' '.join(text.split())}")
+        if state.copying == COPYING_PATIENCE:
+            self.progress.say(
+                f"Stopping: more than {self.settings.max_copies:.0%} (max_copies) of what it writes copies training "
+                f"posts. The model of step {state.best_step:,} is kept. More posts would let it learn longer."
+            )
 
-    def _entry(self, train: float | None, validation: float) -> dict[str, float | None]:
+    def _entry(self, train: float | None, validation: float) -> dict[str, Any]:
         state = self.state
         return {
             "step": state.step,

@@ -428,6 +428,42 @@ def test_a_complete_list_tells_what_was_deleted(workspace: Workspace, monkeypatc
     assert network.uri("ada", 3) not in left
 
 
+def test_what_only_the_owners_archive_has_is_not_taken_for_deleted(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listing(FakeNetwork):
+        def _pages(self, account: str, since: int):  # type: ignore[no-untyped-def]
+            yield from super()._pages(account, since)
+            yield Page((), complete=self.complete(account))
+
+    def left() -> set[str]:
+        return {uri for (uri,) in fetch_posts(workspace, "SELECT uri FROM {posts}")}
+
+    network = install(monkeypatch, Listing(rights="own-archive"))
+    network.add("ada", texts(30))
+    archive = dict(network.posts_of["ada"])
+    with monkeypatch.context() as patch:  # the archive: all posts, and no word on what there is now
+        patch.setattr(Listing, "_pages", FakeNetwork._pages)
+        collect(workspace, ["fake:ada"])
+    network.rights = "public-network"
+    for number in range(10):  # long deleted, or hidden
+        del network.posts_of["ada"][number]
+    for _ in range(2):
+        assert collect(workspace, ["fake:ada"])["deleted"] == 0
+        assert len(left()) == 30
+    del network.posts_of["ada"][25]
+    assert collect(workspace, ["fake:ada"])["deleted"] == 1
+    assert left() == {network.uri("ada", number) for number in archive if number != 25}
+
+    shown = next((workspace.posts / "shown").iterdir())
+    assert len(shown.read_text().splitlines()) == 20
+    forget(workspace, network.uri("ada", 0))
+    network.add("ada", ["Rather new."])
+    collect(workspace, ["fake:ada"])
+    assert len(left()) == 29
+    assert network.uri("ada", 25) not in shown.read_text()
+
+
 def test_withdrawing_costs_nothing_when_nothing_was_forgotten(workspace: Workspace) -> None:
     class Loud:
         def say(self, text: str) -> None:

@@ -21,6 +21,7 @@ from pasquin.workspace.cursors import Cursor, read_cursor, write_cursor
 from pasquin.workspace.lists import add_to_list
 from pasquin.workspace.rights import PROVIDED, record
 from pasquin.workspace.shards import ShardWriter
+from pasquin.workspace.shown import read_shown, write_shown
 from pasquin.workspace.tombstones import add_tombstones
 
 KNOWN: Final = "already collected"
@@ -91,8 +92,24 @@ class Reader:
         """URIs of stored posts that the page says were deleted upstream."""
         yield from self.shards.there(page.deleted)
         if page.complete is not None:
-            whole = page.complete
-            yield from missing(whole, self.shards.stored(whole.network, whole.account, whole.prefix))
+            yield from self._gone(page.complete)
+
+    def _gone(self, whole: Complete) -> set[str]:
+        """URIs of stored posts that the account had and has no more.
+
+        What only its owner's archive has was perhaps deleted long before it was given to us, or is hidden: it stays,
+        unless an earlier complete list had it.
+        """
+        place = (whole.network, whole.account)
+        gone = set(missing(whole, self.shards.stored(*place, whole.prefix)))
+        own = set(self.shards.stored(*place, whole.prefix, "own-archive"))
+        if own:
+            before = read_shown(self.workspace, *place)
+            gone -= own - before
+            now = own & (before | set(whole.uris))  # with those that go now: their tombstones come after this
+            if now != before:
+                write_shown(self.workspace, *place, now)
+        return gone
 
 
 def missing(whole: Complete, stored: list[str]) -> Iterator[str]:

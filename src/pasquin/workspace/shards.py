@@ -224,16 +224,17 @@ class ShardWriter:
     def _has_own(self, page: str) -> bool:
         return bool(self._execute(f"SELECT 1 FROM {page} WHERE rights = 'own-archive' LIMIT 1"))
 
-    def stored(self, network: str, account: str, prefix: str = "") -> list[str]:
-        """URIs of the posts of an account that are there and begin with `prefix`, sorted."""
+    def stored(self, network: str, account: str, prefix: str = "", rights: Rights | None = None) -> list[str]:
+        """URIs of the posts of an account that are there and begin with `prefix` (and have `rights`), sorted."""
         with self._writing():
             shards = list(self._shards_of([(network, account)]))
             if not shards:
                 return []
             rows = self._database.execute(
                 "SELECT DISTINCT uri FROM read_parquet($shards) "
-                "WHERE network = $network AND account = $account AND starts_with(uri, $prefix) ORDER BY uri",
-                {"shards": shards, "network": network, "account": account, "prefix": prefix},
+                "WHERE network = $network AND account = $account AND starts_with(uri, $prefix) "
+                "AND rights = coalesce($rights, rights) ORDER BY uri",
+                {"shards": shards, "network": network, "account": account, "prefix": prefix, "rights": rights},
             )
             return [uri for (uri,) in rows.fetchall()]
 

@@ -14,22 +14,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 
 from bluesky_archiver import archive
 from local_dns import local_dns
 from local_pds import LocalAccount, LocalPds, local_pds, post
+from pasquin.collect import collect
 from pasquin.config import CollectSettings
 from pasquin.errors import NetworkError, Refused, UsageError
 from pasquin.networks import Complete, Page
 from pasquin.networks.bluesky import BlueskySource, identity, signature
 from pasquin.networks.transport import Transport
+from pasquin.workspace import Workspace
+from pasquin.workspace.shards import fetch_posts
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
 
-SOAK_SECONDS = float(os.environ.get("PASQUIN_SOAK_SECONDS", "0"))
-"""The kill test runs this long; in CI about 20 s."""
+SOAK_SECONDS = float(os.environ.get("PASQUIN_SOAK_SECONDS", "12"))
+"""The kill test runs this long for each of its seeds."""
+SOAK_SEEDS = int(os.environ.get("PASQUIN_SOAK_SEEDS", "1"))
+"""How many; the long form of the test has many."""
 
 
 @pytest.fixture(scope="module")
@@ -290,53 +296,89 @@ class Chaos:
             self.pds.start()
 
 
-def test_kills_of_both_sides_lose_and_repeat_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """SIGKILL of server and collector at random: the archive ends as an uninterrupted run has it."""
+class Archiver:
+    """A small collector of the tests, that counts how much is read again."""
+
+    def __init__(self, folder: Path, did: str) -> None:
+        self.path, self.did = folder / "archive.db", did
+        script = str(Path(__file__).with_name("bluesky_archiver.py"))
+        self.command = [sys.executable, script, str(self.path), did]
+
+    def finish(self, settings: CollectSettings) -> tuple[dict[str, str], str]:
+        """One run to the end; the texts there are by URI, and what to say of them."""
+        archive(self.path, self.did, settings)
+        with sqlite3.connect(self.path) as database:
+            posts = dict(database.execute("SELECT uri, text FROM posts").fetchall())
+            read, fresh = database.execute("SELECT sum(posts), sum(fresh) FROM pages").fetchone()
+        return posts, f"{100 * (1 - fresh / max(1, read)):.0f}% refetched"
+
+
+class Command:
+    """`pasquin collect` itself, into a workspace."""
+
+    def __init__(self, folder: Path, did: str) -> None:
+        self.workspace, self.did = Workspace.create(folder / "bot"), did
+        script = "import sys; print('reading', flush=True); from pasquin.cli import main; sys.exit(main())"
+        where = ["--workspace", str(self.workspace.root)]
+        self.command = [sys.executable, "-c", script, "collect", f"bluesky:{did}", *where]
+
+    def finish(self, settings: CollectSettings) -> tuple[dict[str, str], str]:
+        """One run to the end; the texts there are by URI, and what to say of them."""
+        collect(self.workspace, [f"bluesky:{self.did}"], settings=settings)
+        rows = fetch_posts(self.workspace, "SELECT uri, text FROM {posts}")
+        shards = f"{self.workspace.posts}/*/*/*.parquet"
+        (twice,) = duckdb.sql(f"SELECT count(*) - count(DISTINCT uri) FROM read_parquet('{shards}')").fetchall()[0]
+        assert not list(self.workspace.root.rglob("*.tmp"))
+        return dict(rows), f"{twice} stored twice"
+
+
+@pytest.mark.parametrize("seed", range(26, 26 + SOAK_SEEDS))
+@pytest.mark.parametrize("kind", [Archiver, Command])
+def test_kills_of_both_sides_lose_and_repeat_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: type[Archiver] | type[Command], seed: int
+) -> None:
+    """SIGKILL of server and collector at random: what is kept ends as an uninterrupted run has it."""
     with local_pds(tmp_path) as pds:
         account = pds.account("busybody")
-        chaos = Chaos(pds, account, seed=26)
+        chaos = Chaos(pds, account, seed)
+        collector = kind(tmp_path, account.did)
         threads = [threading.Thread(target=chaos.write), threading.Thread(target=chaos.kill_server)]
         for thread in threads:
             thread.start()
         runs = killed = 0
-        until = time.monotonic() + (SOAK_SECONDS or 20)
-        draws = random.Random(27)
+        until = time.monotonic() + SOAK_SECONDS
+        draws = random.Random(seed)
         try:
-            while time.monotonic() < until:
-                killed += _run_and_perhaps_kill(pds, tmp_path / "archive.db", account.did, draws)
+            while time.monotonic() < until or not (killed and chaos.kills):
+                killed += _run_and_perhaps_kill(pds, collector.command, draws)
                 runs += 1
         finally:
             chaos.over.set()
             for thread in threads:
                 thread.join()
         settings = CollectSettings(**pds.settings, bluesky_whole_hours=0)
-        archive(tmp_path / "archive.db", account.did, settings)
-        archive(tmp_path / "uninterrupted.db", account.did, settings)
+        found, said = collector.finish(settings)
+        (tmp_path / "uninterrupted").mkdir()
+        uninterrupted, _ = kind(tmp_path / "uninterrupted", account.did).finish(settings)
         truth = {uri: record["text"] for uri, record in account.listed().items()}
-    found, refetched = _archived(tmp_path / "archive.db")
-    uninterrupted, _ = _archived(tmp_path / "uninterrupted.db")
     missing, extra = len(truth.keys() - found.keys()), len(found.keys() - truth.keys())
     with capsys.disabled():
         print(
-            f"\n{chaos.writes} writes, {chaos.kills} kills of the server; {runs} runs, {killed} of them killed; "
-            f"{len(truth)} posts, {missing} missing, {extra} too many, {refetched:.0f}% refetched"
+            f"\n{kind.__name__}, seed {seed}: {chaos.writes} writes, {chaos.kills} kills of the server; {runs} runs, "
+            f"{killed} of them killed; {len(truth)} posts, {missing} missing, {extra} too many, {said}"
         )
     assert found == uninterrupted
     assert found == truth
-    assert killed
-    assert chaos.kills
 
 
-def _run_and_perhaps_kill(pds: LocalPds, path: Path, did: str, draws: random.Random) -> bool:
+def _run_and_perhaps_kill(pds: LocalPds, command: list[str], draws: random.Random) -> bool:
     """One run of the collector, killed at a random moment unless it ends before; whether it was."""
-    script = Path(__file__).with_name("bluesky_archiver.py")
     environment = {**os.environ, **pds.environment, "PASQUIN_COLLECT_PAGE_POSTS": "50"}
-    command = [sys.executable, str(script), str(path), did]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
     try:
-        process.wait(draws.choice((0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 10.0)))
+        process.wait(draws.choice((0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0)))
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -345,14 +387,6 @@ def _run_and_perhaps_kill(pds: LocalPds, path: Path, did: str, draws: random.Ran
     errors = process.stderr.read()
     assert process.returncode == 0 or "could not be reached" in errors, errors
     return False
-
-
-def _archived(path: Path) -> tuple[dict[str, str], float]:
-    """The texts in an archive by URI, and how many percent of what was read was there already."""
-    with sqlite3.connect(path) as database:
-        posts = dict(database.execute("SELECT uri, text FROM posts").fetchall())
-        read, fresh = database.execute("SELECT sum(posts), sum(fresh) FROM pages").fetchone()
-        return posts, 100 * (1 - fresh / max(1, read))
 
 
 def _labels(value: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pasquin
 from invented import texts
 from networks_fake import FakeNetwork, install
 from pasquin.collect import collect
+from pasquin.collect.wanted import without_secrets
 from pasquin.config import CollectSettings
 from pasquin.errors import (
     InputError,
@@ -316,6 +318,23 @@ def test_a_handle_without_its_network_is_a_sentence(workspace: Workspace, line: 
     assert "old.txt, line 3" in str(caught.value)
     with pytest.raises(UsageError, match=word):
         collect(workspace, [line])
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("feed:https://a.example/b", "feed:https://a.example/b"),
+        ("feed:https://a.example/b?key=canary", r"feed:https://a\.example/b\?…[0-9a-f]{8}"),
+        ("https://ann:canary@a.example/b.csv", r"https://a\.example/b\.csv\?…[0-9a-f]{8}"),
+        ("jsonl:http://a.example/?x#canary", r"jsonl:http://a\.example/\?…[0-9a-f]{8}"),
+        ("csv:what?.csv", r"csv:what\?\.csv"),
+        ("bluesky:list:at://a/b?c", r"bluesky:list:at://a/b\?c"),
+    ],
+)
+def test_keys_in_addresses_are_neither_said_nor_kept(written: str, shown: str) -> None:
+    assert re.fullmatch(shown, without_secrets(written))
+    other = written.replace("canary", "other")
+    assert (without_secrets(other) == without_secrets(written)) == (other == written)
 
 
 def test_only_one_collector_at_a_time(workspace: Workspace) -> None:

@@ -157,14 +157,15 @@ def _rich_progress() -> RichProgress:
             rate = f"  {speed:,.1f}/s" if speed else ""
             return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}{rate}", style="progress.data.speed")
 
+    console = Console(stderr=True)
     return RichProgress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=18),
+        BarColumn(bar_width=18 if console.width >= 100 else 8),
         Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
-        console=Console(stderr=True),
+        console=console,
         expand=True,  # so that the note takes what is left of the line, and nothing else gives way to it
         refresh_per_second=8,
     )

@@ -111,8 +111,11 @@ def collect(
         progress=terminal(),
     )
     sources_read = result["sources"]
-    lines = [_source_line(source) for source in sources_read] if len(sources_read) > 1 else []
+    by_failure = sorted(sources_read, key=lambda source: source["error"] is not None)  # what went wrong stands last
+    lines = [_source_line(source) for source in by_failure] if len(sources_read) > 1 else []
     lines.append(f"{result['new']:,} new posts, {result['posts']:,} read, in {result['seconds']:.1f} s.")
+    if result["failed"]:
+        lines.append(f"{result['failed']:,} of {len(sources_read):,} sources failed; the others were read.")
     for count, said in (("updated", "changed since, and were updated"), ("deleted", "are gone upstream, and so here")):
         if result[count]:
             lines.append(f"{result[count]:,} {said}.")

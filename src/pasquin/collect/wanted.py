@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from pasquin import networks
@@ -17,6 +18,9 @@ from pasquin.workspace import check_name
 
 _HANDLE = re.compile(r"@?[\w.-]+\.bsky\.social")
 _FEDIVERSE_HANDLE = re.compile(r"@?[\w.-]+@[\w-]+(\.[\w-]+)+")
+_ADDRESS = re.compile(
+    r"(?P<start>(?:[a-z][a-z0-9-]*:)?https?://)(?P<user>[^/?#]*@)?(?P<place>[^?#]*)(?P<query>[?#].+)?", re.DOTALL
+)
 
 
 @dataclass
@@ -39,7 +43,7 @@ class Wanted:
     @property
     def key(self) -> str:
         """What the source's cursor is kept under."""
-        return f"{self.network}:{self.what}".encode("utf-8", "backslashreplace").decode()
+        return without_secrets(f"{self.network}:{self.what}".encode("utf-8", "backslashreplace").decode())
 
     def fresh(self) -> Wanted:
         """The same source, not yet read."""
@@ -106,7 +110,18 @@ def _single(written: str, settings: CollectSettings, opened: dict[str, Source], 
     if folder and opened[network].reads_files and "://" not in what:
         what = str(folder / Path(what).expanduser())
     shown = written.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8
-    return Wanted(shown, network, what, opened[network])
+    return Wanted(without_secrets(shown), network, what, opened[network])
+
+
+def without_secrets(written: str) -> str:
+    """A source as it may be said and kept: the query of a web address (often a key), and a name and password in it, are
+    `…` and a hash, by which two of them still differ.
+    """
+    found = _ADDRESS.fullmatch(written)
+    if found is None or not (found["user"] or found["query"]):
+        return written
+    digest = sha256(written.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return f"{found['start']}{found['place']}?…{digest}"
 
 
 def _split(written: str, settings: CollectSettings, folder: Path) -> tuple[str, str]:

@@ -83,7 +83,8 @@ def _from_address(url: str) -> str:
     kind = kinds.get(plain_suffix(Path(urlsplit(url).path)))
     if kind is None:
         raise UsageError(
-            f"What {url[:200]} is cannot be told. Say it in front: feed:, csv:, jsonl: or parquet: and the address."
+            f"What {url.partition('?')[0][:200]} is cannot be told. "
+            "Say it in front: feed:, csv:, jsonl: or parquet: and the address."
         )
     return kind
 

@@ -25,7 +25,6 @@ def archive(path: Path, account: str, settings: CollectSettings) -> None:
     with sqlite3.connect(path, isolation_level=None) as database:
         database.executescript(_TABLES)
         row = database.execute("SELECT value FROM cursor").fetchone()
-        print("reading", flush=True)
         for page in bluesky(settings).posts(account, row and row[0]):
             database.execute("BEGIN IMMEDIATE")
             _store(database, page)

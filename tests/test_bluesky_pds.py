@@ -318,7 +318,7 @@ class Command:
 
     def __init__(self, folder: Path, did: str) -> None:
         self.workspace, self.did = Workspace.create(folder / "bot"), did
-        script = "import sys; print('reading', flush=True); from pasquin.cli import main; sys.exit(main())"
+        script = "from pasquin.cli import main; main()"
         where = ["--workspace", str(self.workspace.root)]
         self.command = [sys.executable, "-c", script, "collect", f"bluesky:{did}", *where]
 
@@ -341,6 +341,10 @@ def test_kills_of_both_sides_lose_and_repeat_nothing(
     with local_pds(tmp_path) as pds:
         account = pds.account("busybody")
         chaos = Chaos(pds, account, seed)
+        (tmp_path / "calm").mkdir()
+        began = time.monotonic()
+        assert not _run_and_perhaps_kill(pds, kind(tmp_path / "calm", account.did).command, 250.0)
+        whole = time.monotonic() - began
         collector = kind(tmp_path, account.did)
         threads = [threading.Thread(target=chaos.write), threading.Thread(target=chaos.kill_server)]
         for thread in threads:
@@ -349,8 +353,8 @@ def test_kills_of_both_sides_lose_and_repeat_nothing(
         until = time.monotonic() + SOAK_SECONDS
         draws = random.Random(seed)
         try:
-            while time.monotonic() < until or not (killed and chaos.kills):
-                killed += _run_and_perhaps_kill(pds, collector.command, draws)
+            while time.monotonic() < until or not (0 < killed < runs and chaos.kills):
+                killed += _run_and_perhaps_kill(pds, collector.command, whole * draws.uniform(0.3, 1.3))
                 runs += 1
         finally:
             chaos.over.set()
@@ -371,14 +375,12 @@ def test_kills_of_both_sides_lose_and_repeat_nothing(
     assert found == truth
 
 
-def _run_and_perhaps_kill(pds: LocalPds, command: list[str], draws: random.Random) -> bool:
-    """One run of the collector, killed at a random moment unless it ends before; whether it was."""
+def _run_and_perhaps_kill(pds: LocalPds, command: list[str], seconds: float) -> bool:
+    """One run of the collector, killed after `seconds` unless it ends before; whether it was."""
     environment = {**os.environ, **pds.environment, "PASQUIN_COLLECT_PAGE_POSTS": "50"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
     try:
-        process.wait(draws.choice((0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0)))
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -148,18 +148,21 @@ def test_any_text_has_features(text: str, kept: bool) -> None:
 
 
 def test_the_desk_shows_what_was_learned_first(opened: Opened) -> None:
+    """Somebody rejects all that exclaims or comes with a line break; what is left of it moves to the end."""
     desk, owner, _ = opened
-    for card in desk.cards(owner.id, Filters(), 40):
-        key = f"k{card.id}"
-        desk.record(
-            owner.id, [Entry(key=key, candidate=card.id, decision="accept" if "moon" in card.text else "reject")]
-        ).result()
+
+    def disliked(text: str) -> bool:
+        return "!" in text or "\n" in text
+
+    for number, card in enumerate(sorted(desk.all_cards(), key=lambda card: card.id)[:40]):
+        decision = "reject" if disliked(card.text) else "accept"
+        desk.record(owner.id, [Entry(key=f"key-{number}", candidate=card.id, decision=decision)]).result()
     desk.refresh()
     left = desk.cards(owner.id, Filters(), 100)
     assert len(left) == 40
-    places = [place for place, card in enumerate(left) if "moon" in card.text]
-    if places:
-        assert places[0] < 3
+    bad = [place for place, card in enumerate(left) if disliked(card.text)]
+    good = [place for place, card in enumerate(left) if not disliked(card.text)]
+    assert sum(good) / len(good) + 10 < sum(bad) / len(bad)
 
 
 # Shared runs

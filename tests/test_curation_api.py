@@ -213,6 +213,8 @@ def test_two_curators_never_get_the_same_candidate_but_for_the_overlap(workspace
         for card in cards(both[0], n=100):
             decide(both[0], entry(card["id"], "accept"))
         left = cards(both[1], n=100)
+        assert left
+        assert {card["decided"] for card in left} == {None}, "what others decided must not sway anybody"
         for number, card in enumerate(left):
             decide(both[1], entry(card["id"], "reject" if number % 3 == 0 else "accept"))
         result = both[0].get(f"{API}/together").json()

@@ -36,6 +36,8 @@ _HOLD_SECONDS: Final = 90.0
 _EXPLORE_EVERY: Final = 10
 """Every so-manieth candidate is drawn from all instead of the best, so that the order learns of others, too."""
 _RANK_EVERY: Final = 10
+_RANK_SECONDS: Final = 2.0
+"""The order is made anew after so many decisions, but not more often than that; `refresh` does it, too."""
 _BREATH: Final = 200
 _PACE_OVER: Final = 50
 _LATE_IDS: Final = 500
@@ -103,7 +105,7 @@ class Desk:
         self._held: dict[str, tuple[str, float]] = {}
         self._order = Order()
         self._ranking: list[Card] = []
-        self._ranked_at, self._stale = -1, False
+        self._ranked_at, self._rank_again, self._stale = -1, 0.0, False
         self._last = self._last_comparison = 0
         self._late = 0 if store.engine.dialect.name == "sqlite" else _LATE_IDS
         self._state: object = None
@@ -213,8 +215,10 @@ class Desk:
                 with self._lock:
                     self._catch_up()
                     due = self._stale or self._order.learned >= self._ranked_at + _RANK_EVERY
+                    due = due and time.monotonic() >= self._rank_again
+                    if due:
+                        self._rank_again = time.monotonic() + _RANK_SECONDS
                 if due:
-                    self._ranked_at = self._order.learned
                     self._ranker.submit(self._rank)
             except Exception as exc:  # noqa: BLE001 - whoever waits must hear of it
                 failure = exc

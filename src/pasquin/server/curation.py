@@ -253,9 +253,11 @@ class Curation:
             await asyncio.to_thread(self._desk.close)
 
 
-async def _desk(request: Request, _: CuratorDependency) -> Desk:
+async def _desk(request: Request, curator: CuratorDependency) -> Desk:
     curation: Curation = request.app.state.curation
-    return await curation.desk()
+    desk = await curation.desk()
+    curation.names.setdefault(curator.id, curator.name)
+    return desk
 
 
 async def _filters(
@@ -304,7 +306,8 @@ async def cards(
 ) -> list[Candidate]:
     """The next candidates, best first, without those the page `have` (ids, commas between)."""
     found = desk.cards(curator.id, filters, n, {key for key in have.split(",") if key})
-    return [_candidate(request, desk, card, curator) for card in found]
+    blind = filters.status == "open"
+    return [_candidate(request, desk, card, curator, blind=blind) for card in found]
 
 
 @router.post("/decisions", responses=PROBLEMS)
@@ -344,7 +347,7 @@ async def pair(
     found = desk.pair(curator.id, filters, {key for key in have.split(",") if key})
     if found is None:
         return Pair(pair=None)
-    one, other = (_candidate(request, desk, card, curator) for card in found)
+    one, other = (_candidate(request, desk, card, curator, blind=True) for card in found)
     return Pair(pair=Two(one=one, other=other))
 
 
@@ -397,11 +400,12 @@ def _entry(desk: Desk, body: EntryBody) -> Entry:
     return Entry(**values | {"text": text, "reason": normalise(body.reason) if body.reason else None})
 
 
-def _candidate(request: Request, desk: Desk, card: Card, curator: Curator) -> Candidate:
+def _candidate(request: Request, desk: Desk, card: Card, curator: Curator, *, blind: bool = False) -> Candidate:
+    """A candidate as `curator` sees it; `blind`: without what others decided, so that agreement means something."""
     nearest = desk.nearest(card)
     run = card.shared_run(nearest) if nearest else None
     mine = card.mark_of(curator.id)
-    mark = card.standing or mine
+    mark = mine if blind else card.standing or mine
     return Candidate(
         id=card.id,
         model=card.model,

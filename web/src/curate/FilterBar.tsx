@@ -13,6 +13,7 @@ export function FilterBar({ session, search, statuses }: Props) {
   const { filters } = session;
   const [about, setAbout] = useState(filters.about ?? "");
   const set = (change: Filters) => session.setFilters({ ...filters, ...change });
+  useEffect(() => setAbout(filters.about ?? ""), [filters.about]);
   useEffect(() => {
     if (about === (filters.about ?? "")) return;
     const timer = setTimeout(() => set({ about }), TYPING_MS);

@@ -252,6 +252,7 @@ export class Session {
         this.queue = [...head, ...found.filter((card) => !ids.has(card.id) && this.isNew(card, before, unsent))];
         this.loaded = true;
         if (head.length === 0) this.shownAt = performance.now();
+        if (this.queue.length === 0) void this.refreshState();
       }
       this.connected = true;
     } catch (error) {
@@ -301,18 +302,19 @@ export class Session {
 
   private lookAgain(): void {
     if (this.queue.length <= SURE) void this.fetchCards();
-    curation.state().then(
-      (state) => {
-        this.progress = state.progress;
-        this.decidedThen = state.mine.decided;
-        this.connected = true;
-        this.changed();
-      },
-      (error: unknown) => {
-        this.lost(error instanceof ApiError ? error : new ApiError(0, String(error)));
-        this.changed();
-      },
-    );
+    void this.refreshState();
+  }
+
+  private async refreshState(): Promise<void> {
+    try {
+      const state = await curation.state();
+      this.progress = state.progress;
+      this.decidedThen = state.mine.decided;
+      this.connected = true;
+    } catch (error) {
+      this.lost(error instanceof ApiError ? error : new ApiError(0, String(error)));
+    }
+    this.changed();
   }
 }
 

@@ -5,6 +5,7 @@
     order       best first, learned from the decisions
     shared_run  what a candidate shares with the real post nearest to it
     agreement   how far several curators agree
+    lengths     how long a text is for each network
     curators    who may decide, and how they sign in
     sheet       decisions as a spreadsheet, out and in
     terminal    deciding over ssh

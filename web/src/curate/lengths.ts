@@ -1,22 +1,27 @@
-/** How long a text is for each network, by the rules of src/pasquin/lengths.py, which explains them. A test compares both. */
+/**
+ * How long a text is for each network, by the rules that its publisher counts by (src/pasquin/curate/lengths.py,
+ * networks/links.py and networks/x_weight.py, which explain them). A test compares both.
+ */
 
 import type { Network } from "./api";
 
-const LINK_COST = 23;
+const LINK_STAND_IN = "x".repeat(23);
 const BLUESKY_BYTES = 3_000;
-const TLD =
-  "com|net|org|edu|gov|info|news|blog|app|dev|page|social|io|co|ai|am|be|de|es|eu|fm|fr|gd|gl|im|in|is|it|la|li|ly|me|nl|" +
-  "ps|sh|so|st|to|tv|uk|us|vc|ws";
-const WITH_SCHEME = String.raw`https?://[^\s<>"]*[^\s<>".,;:!?)'\]]`;
-const WORD = String.raw`[\p{L}\p{N}\p{M}_]`;
-const LINK = new RegExp(WITH_SCHEME, "giu");
-const LINK_X = new RegExp(
-  `${WITH_SCHEME}|(?<![\\p{L}\\p{N}\\p{M}_@.#$/-])(?:[a-z0-9][a-z0-9-]{0,62}\\.)+(?:${TLD})(?![\\p{L}\\p{N}\\p{M}_@-])` +
-    String.raw`(?:/[^\s<>"]*[^\s<>".,;:!?)'\]])?`,
+const TLDS =
+  "com|org|net|io|co|ai|app|dev|edu|gov|info|me|ly|gg|tv|uk|de|fr|it|es|eu|us|ca|au|jp|in|br|ru|ch|nl|se|no|pl|be|at|" +
+  "xyz|social|blog|news|link|online|site|tech|cloud|page|wiki|club|shop|live|world|art|bio|biz|mobi|name|pro|tel";
+const LINK = new RegExp(
+  String.raw`(?<![\p{L}\p{N}@＠#＃_.\-])(?:https?://[^\s<>"“”«»]+[^\s<>"“”«».,;:!?)\]'’]|` +
+    String.raw`(?:[\p{L}\p{N}](?:[\p{L}\p{N}\-]{0,61}[\p{L}\p{N}])?\.)+(?:${TLDS})(?![\p{L}\p{N}_\-])(?:/[^\s]*)?)`,
   "giu",
 );
-const MENTION = new RegExp(`(?<![\\p{L}\\p{N}\\p{M}_/])@(${WORD}+(?:[\\p{L}\\p{N}\\p{M}_.-]*${WORD})?)@[\\p{L}\\p{N}\\p{M}_.-]*${WORD}`, "gu");
-const EMOJI = /\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f|[0-9#*]\ufe0f?\u20e3|\p{RI}\p{RI}/u;
+const EMOJI = new RegExp(
+  String.raw`\p{Regional_Indicator}{2}|[0-9#*]\uFE0F?\u20E3|[©®]\uFE0F?|` +
+    String.raw`(?:\p{Emoji_Presentation}\uFE0F?|(?![0-9#*])\p{Emoji}\uFE0F|\p{Emoji_Modifier_Base})\p{Emoji_Modifier}?` +
+    String.raw`(?:[\u{E0020}-\u{E007E}]+\u{E007F})?` +
+    String.raw`(?:\u200D(?:\p{Extended_Pictographic}|\p{Emoji_Presentation})\uFE0F?\p{Emoji_Modifier}?)*`,
+  "gu",
+);
 const LIGHT = [
   [0, 4351],
   [8192, 8205],
@@ -25,36 +30,22 @@ const LIGHT = [
 ] as const;
 const segmenter = new Intl.Segmenter("en", { granularity: "grapheme" });
 
-export function graphemes(text: string): number {
+function graphemes(text: string): number {
   let count = 0;
   for (const _ of segmenter.segment(text)) count += 1;
   return count;
 }
 
-function without(pattern: RegExp, text: string): [string, number] {
-  let found = 0;
-  const rest = text.replace(pattern, () => {
-    found += 1;
-    return "";
-  });
-  return [rest, found];
-}
-
-function mastodonLength(text: string): number {
-  const [rest, links] = without(LINK, text);
-  return graphemes(rest.replace(MENTION, "@$1")) + links * LINK_COST;
-}
-
-function xLength(text: string): number {
-  const [rest, links] = without(LINK_X, text.normalize("NFC"));
-  let weight = links * LINK_COST;
-  for (const { segment } of segmenter.segment(rest)) weight += EMOJI.test(segment) ? 2 : weightOf(segment);
-  return weight;
-}
-
-function weightOf(segment: string): number {
+function xWeight(text: string): number {
   let weight = 0;
-  for (const letter of segment) {
+  const plain = text
+    .normalize("NFC")
+    .replace(LINK, LINK_STAND_IN)
+    .replace(EMOJI, () => {
+      weight += 2;
+      return "";
+    });
+  for (const letter of plain) {
     const code = letter.codePointAt(0) ?? 0;
     weight += LIGHT.some(([first, last]) => first <= code && code <= last) ? 1 : 2;
   }
@@ -68,7 +59,7 @@ export function lengthFor(network: Network, text: string): Length {
     const length = graphemes(text);
     return { length, fits: length <= network.limit && new TextEncoder().encode(text).length <= BLUESKY_BYTES };
   }
-  const length = network.name === "mastodon" ? mastodonLength(text) : xLength(text);
+  const length = network.name === "mastodon" ? graphemes(text.replace(LINK, LINK_STAND_IN)) : xWeight(text);
   return { length, fits: length <= network.limit };
 }
 

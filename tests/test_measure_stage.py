@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ from local_postgres import local_postgres
 from pasquin.config import MeasureSettings
 from pasquin.errors import CorpusError, UsageError, WorkspaceError
 from pasquin.measure import FEW_PLAYERS, measure, printed, public_figures
+from pasquin.measure.arrays import Guesses
 from pasquin.measure.detectors import matched
-from pasquin.measure.figures import breakdowns
-from pasquin.measure.reading import read_guesses
+from pasquin.measure.exclusions import rules
+from pasquin.measure.figures import breakdowns, pair_figures, without_pairs
+from pasquin.measure.reading import read_guesses, trial_numbers
 from pasquin.measure.report import render, summary
 from pasquin.measure.simulation import World
 from pasquin.server.app import create_app
@@ -265,6 +268,56 @@ def test_postgresql_gives_the_same_figures(
         monkeypatch.setenv("PASQUIN_DATABASE_URL", url)
         make_played(workspace, WORLD, models=("village", "town"))
         assert measure(workspace, ["village"]) == here
+
+
+def _guesses(n: int = 240) -> Guesses:
+    """Made-up guesses of 12 players, in turn on single texts and, for every third player, between two."""
+    random = np.random.default_rng(10)
+    player, pair = np.arange(n) // 20, (np.arange(n) // 20) % 3 == 0
+    from_model = np.arange(n) % 2 == 0
+    right = random.random(n) < 0.7
+    right[1::2] = np.where(pair[1::2], right[::2], right[1::2])  # both texts of a pair are right or wrong together
+    return Guesses(
+        player=player,
+        item=np.arange(n) % 60,
+        from_model=from_model,
+        judged_model=from_model == right,
+        trial=trial_numbers(player),
+        response_ms=np.full(n, 3000),
+        day=np.zeros(n, dtype=int),
+        model=np.where(from_model, 0, -1),
+        category=np.zeros(n, dtype=int),
+        arm=np.where(from_model, 0, -1),
+        models=("village",),
+        categories=("village",),
+        arms=("screened",),
+        mode=np.where(pair, 1, 0),
+        modes=("classic", "pair"),
+        confidence=np.where(np.arange(n) % 5 == 0, -1, right.astype(int)),
+        confidences=("unsure", "sure"),
+        marks=np.stack([player == 11, np.arange(n) == 25], axis=1),
+        mark_names=("inattentive", "clock"),
+    )
+
+
+def test_choices_between_two_texts_count_once_and_apart() -> None:
+    single, choices = without_pairs(_guesses())
+    assert (len(single), len(choices)) == (160, 40)
+    found = pair_figures(choices)
+    assert found is not None
+    share = found["right"]["value"]
+    assert share == choices.correct.mean()
+    assert found["d_prime"]["value"] == pytest.approx(2**0.5 * NormalDist().inv_cdf((40 * share + 0.5) / 41))
+    assert found["d_prime"]["low"] < found["d_prime"]["value"] < found["d_prime"]["high"]
+
+
+def test_confidence_has_groups_and_the_games_marks_exclude() -> None:
+    played = _guesses()
+    groups = {group["name"]: group for group in breakdowns(played)["confidence"]}
+    assert set(groups) == {"unsure", "sure", "not said"}
+    assert groups["sure"]["accuracy"]["value"] > groups["unsure"]["accuracy"]["value"]
+    found = {rule.name: int(rule.excluded.sum()) for rule in rules(played, MeasureSettings())}
+    assert (found["inattentive"], found["clock"], found["slow"], found["regular"]) == (20, 1, 0, 0)
 
 
 # In public

@@ -106,10 +106,19 @@ def _figures(
 ) -> dict[str, Any]:
     from pasquin.measure.comparison import model_differences, model_ranking, scales
     from pasquin.measure.exclusions import effect, excluded_by_any, rules
-    from pasquin.measure.figures import breakdowns, fewest_players, growth, independence, main_figures, sample_guidance
+    from pasquin.measure.figures import (
+        breakdowns,
+        fewest_players,
+        growth,
+        independence,
+        main_figures,
+        pair_figures,
+        sample_guidance,
+        without_pairs,
+    )
 
     found = rules(guesses, settings)
-    kept = guesses.where(~excluded_by_any(found, len(guesses)))
+    kept, choices = without_pairs(guesses.where(~excluded_by_any(found, len(guesses))))
     few = FEW_PLAYERS if public else 0
     if few and (kept.players < few or fewest_players(kept) < few):
         return {"corpora": list(corpora), "players": kept.players, "guesses": len(kept), "few_players": few}
@@ -117,6 +126,7 @@ def _figures(
     result = {
         "corpora": list(corpora),
         **main_figures(kept),
+        "pair": pair_figures(choices) if choices.players >= few else None,
         "by": breakdowns(kept, few=few),
         "looks": growth(kept),
         "independence": alike,
@@ -171,12 +181,17 @@ def printed(result: dict[str, Any]) -> list[str]:
     """The figures as lines for a terminal."""
     from pasquin.measure.plots import interval_text
 
+    pair = result.get("pair")
+    chosen = (
+        f"  of {pair['choices']:,} choices between two texts, right: {interval_text(pair['right'])}" if pair else ""
+    )
     if not result["guesses"]:
-        return ["No guesses yet. Let people play first: pasquin play"]
+        return [chosen.strip()] if pair else ["No guesses yet. Let people play first: pasquin play"]
     shares = [("fool rate", "fool_rate"), ("human pass rate", "human_pass_rate"), ("accuracy", "accuracy")]
     lines = [f"{result['guesses']:,} guesses of {result['players']:,} players, with 95% intervals clustered by player:"]
     lines += [f"  {name:16} {interval_text(result[key])}" for name, key in shares]
     lines += [f"  {name:16} {interval_text(result[key], share=False)}" for name, key in (("d'", "d_prime"), ("c", "c"))]
+    lines += [chosen] if pair else []
     for detector in result.get("detectors") or ():
         lines.append(f"  AUC {interval_text(detector['auc'], share=False)}  {detector['name']}")
     sample = result["sample"]

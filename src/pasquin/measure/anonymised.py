@@ -34,8 +34,8 @@ _COLUMNS: Final = {
     "correct": ("INTEGER", "1 when guess and origin agree, else 0"),
     "response_ms": ("INTEGER", "time to answer in milliseconds, the shorter of the browser's and the server's"),
     "excluded": ("VARCHAR", "the rules that leave the guess out of the figures, separated by +; empty when it counts"),
-    "mode": ("VARCHAR", "the game's mode"),
-    "confidence": ("VARCHAR", "how sure the player was"),
+    "mode": ("VARCHAR", "the game's mode; in pair, two rows are one choice"),
+    "confidence": ("VARCHAR", "how sure the player was; empty when not said"),
 }
 
 

@@ -24,8 +24,8 @@ class Guesses:
     and `arm` are codes into `models`, `categories`, `arms`; `model` and `arm` are -1 for human items. `items` are the
     items' keys where they are known. `trial` is the
     how-many-eth guess of its player (from 1), `response_ms` the response time (0 when unknown), `day` a day number.
-    `confidence` (codes into `confidences`), `mode` (into `modes`), and `attentive` (False: the player failed an
-    attention check) are None where they were not asked for.
+    `confidence` (codes into `confidences`, -1: not said) and `mode` (into `modes`) are None where the game had none.
+    `marks` (n, M) says which of the game's rules `mark_names` speak against each guess.
     """
 
     player: Codes
@@ -46,7 +46,8 @@ class Guesses:
     confidences: tuple[str, ...] = ()
     mode: Codes | None = None
     modes: tuple[str, ...] = ()
-    attentive: Flags | None = None
+    marks: Flags | None = None
+    mark_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.player)

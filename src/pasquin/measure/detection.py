@@ -65,6 +65,23 @@ def detection(
     return detection_of(cells(answer, signal.astype(np.int64), cluster, 2), level)
 
 
+def two_alternative(
+    right: Sequence[Any] | NDArray[Any], player: Sequence[Any] | NDArray[Any], level: float = LEVEL
+) -> Estimate | None:
+    """d' of choices between two texts, one of each origin: √2·z(share right), comparable with the other d'.
+
+    Each choice is one entry of `right` (n,); None when there is none (Macmillan and Creelman 2005, chapter 7).
+    """
+    outcome = shares(right, "right")
+    cluster = codes(player, "player", len(outcome))
+    if not len(outcome):
+        return None
+    table = cells(outcome, np.zeros(len(outcome), dtype=np.int64), cluster, 1)
+    z = float(special.ndtri(log_linear(float(outcome.sum()), len(outcome))))
+    spread, df = variance(table, np.array([2 * np.sqrt(np.pi) * np.exp(z**2 / 2)]))
+    return plain_interval(2**0.5 * z, spread, df, len(outcome), table.clusters, level)
+
+
 def detection_of(table: Cells, level: float = LEVEL) -> Detection | None:
     """The same from cells: row 0 human items, row 1 model items, `yes` those judged to be a model's."""
     noises, signals = table.total

@@ -7,15 +7,22 @@ move a figure. The rules are settings (`[measure]`); the report says when they a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from pasquin.config import MeasureSettings
-from pasquin.measure.arrays import Codes, Flags, Guesses, distinct
-from pasquin.measure.figures import main_figures
+from pasquin.measure.arrays import Flags, Guesses, distinct
+from pasquin.measure.figures import main_figures, without_pairs
 
 _ONE_ANSWER_GUESSES = 30
+_MARKS: Final = {
+    "clock": "where the browser says it took longer than the server's clock allows",
+    "slow": "answered after more than ten minutes: the player was away",
+    "regular": "by a player who answered twenty times in a row in the same time, as a program does",
+    "inattentive": "by a player who failed two attention checks",
+}
+"""Marks the game sets while it is played; its others are the rules above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +56,10 @@ def rules(guesses: Guesses, settings: MeasureSettings) -> list[Rule]:
             same[guesses.player],
         ),
     ]
-    if guesses.attentive is not None:
-        failed = _any_of_player(~guesses.attentive, guesses.player, size)
-        found.append(Rule("inattentive", "by a player who failed an attention check", failed))
+    if guesses.marks is not None:
+        marked = dict(zip(guesses.mark_names, guesses.marks.T, strict=True))
+        nothing = np.zeros(len(guesses), dtype=bool)
+        found += [Rule(name, words, marked.get(name, nothing)) for name, words in _MARKS.items()]
     return found
 
 
@@ -61,10 +69,6 @@ def excluded_by_any(found: list[Rule], length: int) -> Flags:
     for rule in found:
         out |= rule.excluded
     return out
-
-
-def _any_of_player(flags: Flags, player: Codes, size: int) -> Flags:
-    return np.asarray((np.bincount(player, weights=flags, minlength=size) > 0)[player])
 
 
 def effect(guesses: Guesses, found: list[Rule], settings: MeasureSettings, *, few: int = 0) -> dict[str, Any]:
@@ -84,7 +88,7 @@ def effect(guesses: Guesses, found: list[Rule], settings: MeasureSettings, *, fe
     ]
     touched = distinct(guesses.player[out])
     hidden = 0 < touched < few
-    everything = main_figures(guesses) if out.any() and not hidden else {}
+    everything = main_figures(without_pairs(guesses)[0]) if out.any() and not hidden else {}
     defaults = MeasureSettings.model_construct()
     changed = [name for name in MeasureSettings.model_fields if getattr(settings, name) != getattr(defaults, name)]
     return {

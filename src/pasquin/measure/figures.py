@@ -15,11 +15,13 @@ import numpy as np
 
 from pasquin.measure.arrays import Codes, Guesses, distinct
 from pasquin.measure.clustered import Estimate, cells, clustering, share_of
-from pasquin.measure.detection import detection_cells, detection_of
+from pasquin.measure.detection import detection_cells, detection_of, two_alternative
 from pasquin.measure.planning import need
 from pasquin.measure.sequential import looks
 
 MARGIN = 0.05
+PAIR = "pair"
+"""The mode in which two texts are shown, one of each origin: its two guesses are one choice."""
 _EXPERIENCE = (1, 6, 11, 21, 51)
 _SECONDS = (0, 2, 4, 8, 16, 32)
 _SMALL = "groups of few players"
@@ -47,6 +49,26 @@ def main_figures(guesses: Guesses) -> dict[str, Any]:
     }
 
 
+def without_pairs(guesses: Guesses) -> tuple[Guesses, Guesses]:
+    """Guesses on single texts, and choices between two (one entry each: that on the model's text)."""
+    if guesses.mode is None or PAIR not in guesses.modes:
+        return guesses, guesses.where(np.zeros(len(guesses), dtype=bool))
+    pair = guesses.mode == guesses.modes.index(PAIR)
+    return guesses.where(~pair), guesses.where(pair & guesses.from_model)
+
+
+def pair_figures(choices: Guesses) -> dict[str, Any] | None:
+    """Choices between a human and a model text: how many, how many right, and their d'; None when there are none."""
+    if not len(choices):
+        return None
+    return {
+        "players": choices.players,
+        "choices": len(choices),
+        "right": figure(_share(choices.correct, choices.player)),
+        "d_prime": figure(two_alternative(choices.correct.astype(float), choices.player)),
+    }
+
+
 def figure(estimate: Estimate | None) -> Figure | None:
     """An estimate for JSON."""
     return estimate.as_dict() if estimate else None
@@ -71,7 +93,8 @@ def breakdowns(guesses: Guesses, *, few: int = 0) -> dict[str, list[dict[str, An
     if guesses.mode is not None:
         labels["mode"] = (guesses.mode, guesses.modes)
     if guesses.confidence is not None:
-        labels["confidence"] = (guesses.confidence, guesses.confidences)
+        said = np.where(guesses.confidence < 0, len(guesses.confidences), guesses.confidence)
+        labels["confidence"] = (said, (*guesses.confidences, "not said"))
     found = {
         "model": _by_source(guesses, guesses.model, guesses.models, few),
         "arm": _by_source(guesses, guesses.arm, guesses.arms, few),

@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from pasquin.measure.arrays import Codes, Flags, Floats, Guesses
 from pasquin.store import Store
 from pasquin.store.decided import standing_decisions
-from pasquin.store.schema import candidates, comparisons, guesses, trials
+from pasquin.store.schema import candidates, comparisons, guesses, metadata, trials
 from pasquin.texts import comparable, normalise
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import read_corpus
 
 _ROWS = 50_000
+_NEWER: Final = (("trials", "arm"), ("trials", "mode"), ("guesses", "confidence"), ("guesses", "mark"))
+"""Columns of games with modes and marks; read as null where the store has none."""
 UNKNOWN_MODEL = "(deleted)"
 """The model of a candidate that is no longer in the store."""
 _ARMS: Final = {None: "screened", "accept": "curated", "edit": "edited", "reject": "rejected"}
@@ -53,6 +55,7 @@ def read_guesses(store: Store, corpora: Sequence[str] = ()) -> Guesses:
             trials.c.category,
             candidates.c.model,
             standing.c.decision,
+            *(_column(*names) for names in _NEWER),
         )
         .join(trials, trials.c.id == guesses.c.trial)
         .outerjoin(candidates, candidates.c.id == trials.c.item_key)
@@ -65,29 +68,52 @@ def read_guesses(store: Store, corpora: Sequence[str] = ()) -> Guesses:
         query = query.where(sa.or_(*wanted))
     with store.read() as connection:
         result = connection.execution_options(yield_per=_ROWS).execute(query)
-        return _arrays(result.partitions())
+        return _arrays(result.partitions(), _marked_players(store))
 
 
-def _arrays(parts: Iterable[Sequence[Any]]) -> Guesses:
-    players, items, categories, models, arms = (_Codes() for _ in range(5))
-    columns: list[list[Codes]] = [[] for _ in range(9)]
+def _column(table: str, name: str) -> sa.ColumnElement[Any]:
+    columns = metadata.tables[table].c
+    return columns[name] if name in columns else sa.null().label(name)
+
+
+def _marked_players(store: Store) -> dict[str, list[str]]:
+    """The game's rules that speak against players: player -> rules."""
+    found: dict[str, list[str]] = {}
+    table = metadata.tables.get("player_marks")
+    if table is not None:
+        with store.read() as connection:
+            for player, rule in connection.execute(sa.select(table.c.player, table.c.rule)):
+                found.setdefault(player, []).append(rule)
+    return found
+
+
+def _arrays(parts: Iterable[Sequence[Any]], marked: dict[str, list[str]]) -> Guesses:
+    players, items, categories, models, arms, modes, confidences, marks = (_Codes() for _ in range(8))
+    columns: list[list[Codes]] = [[] for _ in range(12)]
     for part in parts:
-        player, item, origin, guess, browser, server, made, category, model, decision = zip(*part, strict=True)
+        person, item, origin, guess, browser, server, made, category, model, decision, arm, mode, sure, mark = zip(
+            *part, strict=True
+        )
         from_model = np.array([name == "model" for name in origin])
+        stood = [shown or _ARMS.get(verdict, "screened") for shown, verdict in zip(arm, decision, strict=True)]
         values = (
-            players.of(player),
+            players.of(person),
             items.of(item),
             from_model,
             [name == "model" for name in guess],
             np.minimum(browser, server),
             [moment.toordinal() for moment in made],
             categories.of(category),
-            _of_models(from_model, models, [name or UNKNOWN_MODEL for name in model]),
-            _of_models(from_model, arms, [_ARMS.get(name, "screened") for name in decision]),
+            _some(models, [name or UNKNOWN_MODEL for name in model], from_model),
+            _some(arms, stood, from_model),
+            _some(modes, mode),
+            _some(confidences, sure),
+            _some(marks, mark),
         )
         for column, value in zip(columns, values, strict=True):
             column.append(np.asarray(value, dtype=np.int64))
     joined = [np.concatenate(column) if column else np.zeros(0, dtype=np.int64) for column in columns]
+    against, names = _marks(joined[11], marks, joined[0], players, marked)
     return Guesses(
         player=joined[0],
         item=joined[1],
@@ -103,14 +129,33 @@ def _arrays(parts: Iterable[Sequence[Any]]) -> Guesses:
         categories=categories.names,
         arms=arms.names,
         items=items.names,
+        mode=joined[9] if modes.numbers else None,
+        modes=modes.names,
+        confidence=joined[10] if confidences.numbers else None,
+        confidences=confidences.names,
+        marks=against,
+        mark_names=names,
     )
 
 
-def _of_models(from_model: Flags, coded: _Codes, labels: Sequence[str]) -> Codes:
-    """Codes of labels that only model items have; -1 for human ones."""
+def _marks(
+    of_guess: Codes, marks: _Codes, player: Codes, players: _Codes, marked: dict[str, list[str]]
+) -> tuple[Flags | None, tuple[str, ...]]:
+    """Which of the game's rules speak against each guess, by its own mark or its player's; None without any."""
+    by_rule = {name: of_guess == at for name, at in marks.numbers.items()}
+    for name in sorted({rule for rules in marked.values() for rule in rules}):
+        theirs = [at for who, at in players.numbers.items() if name in marked.get(who, ())]
+        by_rule[name] = by_rule.get(name, np.zeros(len(player), dtype=bool)) | np.isin(player, theirs)
+    if not by_rule:
+        return None, ()
+    return np.stack(list(by_rule.values()), axis=1), tuple(by_rule)
+
+
+def _some(coded: _Codes, labels: Sequence[str | None], chosen: Flags | None = None) -> Codes:
+    """Codes of the labels that are there (and `chosen`); -1 for the others."""
     found = np.full(len(labels), -1, dtype=np.int64)
-    ours = np.flatnonzero(from_model).tolist()
-    found[ours] = coded.of(labels[at] for at in ours)
+    there = [at for at, label in enumerate(labels) if label is not None and (chosen is None or chosen[at])]
+    found[there] = coded.of(labels[at] for at in there)
     return found
 
 

@@ -69,6 +69,10 @@ def render(result: Mapping[str, Any], *, nonce: str | None = None) -> str:
 
 def summary(result: Mapping[str, Any]) -> str:
     """The main figures in one or two sentences."""
+    if not result["guesses"] and result.get("pair"):
+        return (
+            "So far people only chose between two texts; figures of single texts appear when they have guessed on some."
+        )
     if not result["guesses"]:
         return "No guesses yet. Figures appear here as soon as people have played."
     if result.get("few_players"):
@@ -114,7 +118,8 @@ def _heading(result: Mapping[str, Any], corpora: str, *, live: bool) -> str:
 
 def _sections(result: Mapping[str, Any]) -> list[str]:
     if result.get("few_players") or not result["guesses"]:
-        return [_exclusions(result)]
+        choices = _pair(result.get("pair"))
+        return [_section("Choices between two texts", choices) if choices else "", _exclusions(result)]
     return [
         _main(result),
         *(_breakdown(result["by"].get(name, []), *words) for name, words in _BY.items()),
@@ -148,11 +153,23 @@ def _main(result: Mapping[str, Any]) -> str:
     body = intervals(rows, (0, 1), _SHARES, middle=0.5)
     if result["d_prime"]:
         body += intervals(scale, (-2, 4), ("−2", "−1", "0", "1", "2", "3", "4"), middle=0, share=False)
+    body += _pair(result.get("pair"))
     return _section(
         "The figures",
         body,
         f"{_CLUSTERED} d′ = z(H) − z(F) and c = −(z(H) + z(F))/2 of the pooled shares of model items (H) and human "
         "items (F) judged to be a model’s (Macmillan and Creelman 2005), with the log-linear correction (Hautus 1995).",
+    )
+
+
+def _pair(pair: Mapping[str, Any] | None) -> str:
+    if not pair:
+        return ""
+    told = escape(interval_text(pair["d_prime"], share=False))
+    return (
+        f"<p>Of {_count(pair['choices'], 'choice')} between two texts, by {_count(pair['players'], 'player')}, "
+        f"{escape(interval_text(pair['right']))} were right: d′ = {told}, "
+        "√2·z of that share. They are not in the other figures.</p>"
     )
 
 

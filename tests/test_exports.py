@@ -385,6 +385,10 @@ def test_nothing_that_is_in_a_file_breaks_a_reader(tmp_path: Path, make: Make, c
         ("outbox.json", '{"@context": "x", "id": "outbox.json", "orderedItems": []}', "mastodon-archive"),
         ("a.xml", "<?xml version='1.0'?><rss/>", "feed"),
         ("a.jsonl", '{"text": "x", "type": "note"}', "jsonl"),
+        ("a.jsonl", '{"id": "1", "text": "x", "author_id": "2", "public_metrics": {}}', "x-api-file"),
+        ("a.json", '[{"id_str": "1", "text": "x", "retweet_count": 0, "user": {"screen_name": "a"}}]', "x-api-file"),
+        ("a.json", '{\n "data": {"user": {"x": [{"content": {"tweet_results": {}}}]}}}', "x-api-file"),
+        ("a.jsonl", '{"text": "\\"author_id\\" \\"public_metrics\\"", "type": "note"}', "jsonl"),
     ],
 )
 def test_the_kind_of_a_bare_path_is_seen(tmp_path: Path, name: str, content: str, expected: str) -> None:

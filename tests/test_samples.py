@@ -18,6 +18,7 @@ import pytest
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page, open_source
+from pasquin.networks.files.guess import guess_source
 from pasquin.networks.mastodon.profile import Owner, host_of
 from pasquin.networks.mastodon.statuses import Unreadable, status_post
 from pasquin.records import Post
@@ -177,6 +178,15 @@ def test_a_sample_gives_what_its_index_states(format: str, file: str, posts: int
         assert (len(page.posts), page.skipped) == known
     elif ".repo.car" not in file and "whatsapp" not in file and "jetstream" not in file:
         assert (len(page.posts), page.skipped) == (expected, {})
+
+
+@needs_samples
+def test_saved_answers_of_x_are_recognised_so_that_their_rights_are_those_of_the_api() -> None:
+    for format, file, posts in index():
+        if format in ("x_api_v1", "x_api_v2", "x_graphql") and posts:
+            assert guess_source(str(SAMPLES / file), CollectSettings()) == "x-api-file", file
+        elif format in ("twscrape", "gallery_dl", "snscrape", "twint", "reddit"):
+            assert guess_source(str(SAMPLES / file), CollectSettings()) != "x-api-file", file
 
 
 @needs_samples

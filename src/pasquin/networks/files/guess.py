@@ -41,6 +41,16 @@ _MARKS: Final = (
 )
 """What exports begin with that nothing else does; the first that fits."""
 
+_X_ANSWERS: Final = (
+    (b'"author_id"', b'"public_metrics"'),
+    (b'"author_id"', b'"edit_history_tweet_ids"'),
+    (b'"author_id"', b'"includes"'),
+    (b'"screen_name"', b'"id_str"', b'"retweet_count"'),
+    (b'"tweet_results"',),
+    (b'"TimelineTimelineItem"',),
+)
+"""Names that only stand together in what X's API and pages answer, whose content may not be learned from as it is."""
+
 
 def guess_source(pattern: str, settings: CollectSettings) -> str:
     """The name of the source that reads `pattern` (a path, directory or pattern), seen from suffix and first lines.
@@ -99,6 +109,8 @@ def _from_content(start: bytes, settings: CollectSettings) -> str | None:
         known = _from_record(record) if isinstance(record, dict) else None
         if known is not None:
             return known
+        if any(all(name in start for name in names) for names in _X_ANSWERS):
+            return "x-api-file"
     for name, mark in _MARKS:
         if mark.search(start):
             return name

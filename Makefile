@@ -28,6 +28,10 @@ lint:  ## ruff, mypy and the layers
 fuzz:  ## a million spoilt documents for every reader together, half an hour (pip install atheris); FUZZ="RUNS [READER...]"
 	$(VENV)/bin/python tests/fuzz_guided.py $(FUZZ)
 
+soak:  ## the long ones: publishers killed 3,000 times a network
+	$(PYTHON) bootstrap.py test
+	$(VENV)/bin/python benchmarks/publish_kills.py
+
 web:  ## build the pages
 	$(PYTHON) bootstrap.py demo
 

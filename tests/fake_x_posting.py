@@ -92,8 +92,13 @@ class FakeX:
         start = datetime.fromisoformat(query["start_time"][0].replace("Z", "+00:00"))
         most = int(query["max_results"][0])
         with self._lock:
-            found = [_shown(*post) for post in reversed(self.posts) if post[2] >= start][:most]
-        return 200, {"data": found, "meta": {"result_count": len(found)}} if found else {"meta": {"result_count": 0}}
+            found = [_shown(*post) for post in reversed(self.posts) if post[2] >= start]
+        first = int(query.get("pagination_token", ["0"])[0])
+        page = found[first : first + most]
+        meta: dict[str, Any] = {"result_count": len(page)}
+        if first + most < len(found):
+            meta["next_token"] = str(first + most)
+        return 200, {"data": page, "meta": meta} if page else {"meta": meta}
 
 
 def _shown(id: str, text: str, at: datetime) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -410,3 +412,15 @@ def test_the_queue_follows_the_decisions(tmp_path: Path, service: FakeService) -
     store.close()
     decide(workspace, ids[3], "accept")
     assert publish(workspace, "b", limit=9)["state"] == "nothing_due", "it came closest to a post that was forgotten"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("network", ["webhook", "x"])
+def test_kills_on_the_wire_make_no_duplicate_and_lose_nothing(network: str) -> None:
+    script = Path(__file__).parents[1] / "benchmarks" / "publish_kills.py"
+    command = [sys.executable, str(script), "--kills", "15", "--networks", network]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert run.returncode == 0, run.stderr[-2000:]
+    figures = json.loads(run.stdout.splitlines()[-1])[network]
+    assert (figures["kills"], figures["duplicates"], figures["lost"]) == (15, 0, 0)
+    assert network == "x" or figures["unknown"] == 0

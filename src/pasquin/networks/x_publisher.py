@@ -33,7 +33,8 @@ READ_COST: Final = 0.005
 """US dollars that X asks for reading; the profile is read before every post, for the disclosure."""
 _SDK_HOST: Final = "https://api.twitter.com"
 _CLOCKS: Final = timedelta(minutes=1)
-_SHOWN: Final = 50
+_SHOWN: Final = 100
+_MOST_PAGES: Final = 10
 _KEYS: Final = ("API_KEY", "API_SECRET", "ACCESS_TOKEN", "ACCESS_SECRET")
 
 
@@ -75,23 +76,32 @@ class XPublisher:
         """The account's own post with this text, made since; `undecided` where there is none."""
         since = attempted_at - _CLOCKS
         wanted = _comparable(str(request["body"]["text"]))
-        answer = self._asked(
+        me, token = self._me["id"], None
+        for _ in range(_MOST_PAGES):
+            answer = self._timeline(me, since, token)
+            try:
+                for post in answer.get("data") or []:
+                    created = datetime.fromisoformat(str(post["created_at"]).replace("Z", "+00:00"))
+                    if created >= since and _comparable(html.unescape(str(post["text"]))) == wanted:
+                        return self._publication(str(post["id"]), created)
+                token = (answer.get("meta") or {}).get("next_token")
+            except (KeyError, TypeError, ValueError, AttributeError) as exc:
+                raise NetworkError(f"{self.host} answered a timeline with something else.") from exc
+            if token is None:
+                break
+        return "undecided"
+
+    def _timeline(self, me: str, since: datetime, token: str | None) -> Any:
+        return self._asked(
             lambda api: api.get_users_tweets(
-                self._me["id"],
+                me,
                 max_results=_SHOWN,
                 start_time=since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                pagination_token=token,
                 tweet_fields=["created_at", "text"],
                 user_auth=self._oauth1,
             )
         )
-        try:
-            for post in answer.get("data") or []:
-                created = datetime.fromisoformat(str(post["created_at"]).replace("Z", "+00:00"))
-                if created >= since and _comparable(html.unescape(str(post["text"]))) == wanted:
-                    return self._publication(str(post["id"]), created)
-        except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise NetworkError(f"{self.host} answered a timeline with something else.") from exc
-        return "undecided"
 
     def profile(self) -> Profile:
         """The account as X shows it. Its label as automated cannot be read: the person confirms it."""

@@ -29,8 +29,6 @@ from pasquin.records import Profile, Publication
 
 KEY_HOLDS: Final = timedelta(minutes=55)
 """How long we trust a server to remember a key: less than the hour it promises."""
-_CLOCKS: Final = timedelta(minutes=5)
-"""By how much the server's clock may differ from ours."""
 _PAGE: Final = 40
 _MOST_PAGES: Final = 25
 
@@ -47,14 +45,19 @@ class MastodonPublisher:
         return self.send(self.freeze(text, key))
 
     def freeze(self, text: str, key: str) -> Request:
-        """The status and its key. Raises TextRefused when it is longer than the instance takes."""
+        """The status, its key, and the newest status before it. Raises TextRefused when the instance takes less."""
         most, link = self._limits
         count = graphemes(with_links_as(text, "x" * link))
         if count > most:
             raise TextRefused(
                 f"The text has {count} characters; {self.host} takes {most}. Edit it, or let the models write shorter."
             )
-        return {"method": "POST /api/v1/statuses", "status": text, "idempotency_key": key}
+        return {
+            "method": "POST /api/v1/statuses",
+            "status": text,
+            "idempotency_key": key,
+            "after": self._newest(),
+        }
 
     def send(self, request: Request) -> Publication:
         """Post it, and see that it is there. Raises as `pasquin.networks.publishing` says."""
@@ -68,16 +71,14 @@ class MastodonPublisher:
         return found
 
     def settle(self, request: Request, attempted_at: datetime) -> Settled:
-        """Whether the text is among the account's statuses since the attempt."""
-        wanted = _comparable(str(request["status"]))
-        me = self._asked(lambda api: api.account_verify_credentials())["id"]
-        since, before = attempted_at - _CLOCKS, None
+        """Whether the text is among the account's statuses since the one that was the newest before the attempt."""
+        wanted, before = _comparable(str(request["status"])), None
         for _ in range(_MOST_PAGES):
-            page = self._page(me, before)
+            page = self._page(request.get("after"), before)
             for status in page:
-                if status["created_at"] >= since and _comparable(html_text(str(status["content"]))) == wanted:
+                if _comparable(html_text(str(status["content"]))) == wanted:
                     return self._publication(status)
-            if len(page) < _PAGE or page[-1]["created_at"] < since:
+            if len(page) < _PAGE:
                 holds = datetime.now(UTC) - attempted_at < KEY_HOLDS
                 return "absent" if holds else "undecided"
             before = page[-1]["id"]
@@ -104,9 +105,26 @@ class MastodonPublisher:
         self._asked(lambda api: api.account_update_credentials(**values))
         return ["wrote the bio", "set the bot flag", *(["uploaded the avatar"] if avatar is not None else [])]
 
-    def _page(self, me: Any, before: Any) -> list[Any]:
-        older = {} if before is None else {"max_id": before}
-        return list(self._asked(lambda api: api.account_statuses(me, exclude_reblogs=True, limit=_PAGE, **older)))
+    def _page(self, after: Any, before: Any, limit: int = _PAGE) -> list[Any]:
+        """The account's own statuses newer than `after` and older than `before`, newest first."""
+        bounds = {name: value for name, value in (("since_id", after), ("max_id", before)) if value is not None}
+        return list(
+            self._asked(lambda api: api.account_statuses(self._me, exclude_reblogs=True, limit=limit, **bounds))
+        )
+
+    @cached_property
+    def _me(self) -> Any:
+        return self._asked(lambda api: api.account_verify_credentials())["id"]
+
+    def _newest(self) -> str | None:
+        """The newest status, before anything is sent."""
+        try:
+            found = self._page(None, None, 1)
+            return str(found[0]["id"]) if found else None
+        except (AccountRefused, RateLimited, NotSent):
+            raise
+        except (NetworkError, KeyError, TypeError) as exc:
+            raise NotSent(f"The account's statuses on {self.host} cannot be read: {exc}") from exc
 
     @cached_property
     def _limits(self) -> tuple[int, int]:

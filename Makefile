@@ -7,7 +7,7 @@ FUZZ ?=
 
 export VENV
 
-.PHONY: demo test lint fuzz web clean
+.PHONY: demo test lint fuzz soak web clean
 .SILENT:
 
 demo:  ## the whole path on data and a model from the package registry; options: make demo DEMO="--minutes 1"

@@ -208,8 +208,8 @@ def take_turns(run: Turn) -> None:
         print(json.dumps([tokens / (time.perf_counter() - began), _peak_mb()]), flush=True)
 
 
-def make_workspace(root: Path, source: Path | None) -> Path:
-    """A workspace with the model (weights by link) and, where there are any, posts to screen against."""
+def make_workspace(root: Path, source: Path | None, posts: bool = True) -> Path:
+    """A workspace with the model (weights by link) and, where there are any and `posts` is set, posts to screen by."""
     from pasquin.collect import collect
     from pasquin.post_format import PostFormat, boundary_tokens, load_tokenizer
     from pasquin.starter import starter_model
@@ -231,7 +231,7 @@ def make_workspace(root: Path, source: Path | None) -> Path:
         start, end = (tokenizer.token_to_id(token) for token in pair)
         PostFormat(start, end).save(folder)
     write_manifest(folder, {"kind": "model", "name": "benchmark", "corpus": "none", "hash": str(source)})
-    if REAL.exists():
+    if posts and REAL.exists():
         collect(workspace, [f"twint:{REAL}"])
     return folder
 

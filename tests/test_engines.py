@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pasquin.engines import choose_engine, open_engine
-from pasquin.engines.decoding import completion
+from pasquin.engines.decoding import Unfolding, completion
 from pasquin.engines.gguf_export import FILE, PRECISIONS, export_gguf, why_not, write_gguf
 from pasquin.errors import ModelError, UsageError
 from pasquin.post_format import PostFormat, load_tokenizer
@@ -196,9 +197,92 @@ def test_closing_early_leaves_an_engine_that_works(name: str, model: Path) -> No
     assert list(engine.generate([], sampling)) == []
 
 
-def test_both_engines_draw_from_the_same_distribution(openvino: Any, model: Path) -> None:
-    from collections import Counter
+@pytest.mark.parametrize("name", ["openvino", "transformers"])
+@pytest.mark.parametrize("served", [None, 8])
+def test_sequences_join_and_leave_a_running_batch(name: str, served: int | None, model: Path) -> None:
+    session = choose_engine(model, name)[1].open(model, served).session(4)
+    sampling, given = Sampling(max_tokens=20), prompts(9)
+    waiting, running, told, ended = list(range(9)), {}, Counter(), []
+    for _ in range(400):
+        while waiting and session.fits(given[waiting[0]], sampling):
+            at = waiting.pop(0)
+            running[session.add(given[at], sampling, follow=at % 2 == 0, log_probs=at == 0)] = at
+            assert len(running) <= 4
+        for drawn in session.step():
+            at = running[drawn.number]
+            told[at] += len(drawn.token_ids)
+            assert len(drawn.log_probs) == (len(drawn.token_ids) if at == 0 else 0)
+            assert drawn.ended or (at % 2 == 0 and len(drawn.token_ids) == 1)
+            if drawn.ended:
+                ended.append(running.pop(drawn.number))
+        for number in [number for number, at in running.items() if at == 4 and told[at] >= 3]:
+            session.cancel(number)
+            del running[number]
+        if not waiting and not running:
+            break
+    assert sorted(ended) == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert told[4] == 3
+    assert all(0 < told[at] <= 20 for at in ended)
+    assert session.step() == []
+    session.cancel(12_345)  # nobody
+    assert session.fits(given[0], sampling)
 
+
+def test_cancelling_gives_the_cache_back(model: Path) -> None:
+    """Far more sequences than the cache could hold at a time, each dropped after a step."""
+    session = choose_engine(model, "openvino")[1].open(model, 2).session(64)
+    sampling = Sampling(max_tokens=200)
+    for turn in range(40):
+        numbers = []
+        for prompt in prompts(8):
+            if session.fits(prompt, sampling):
+                numbers.append(session.add(prompt, sampling))
+        assert len(numbers) >= 4, turn
+        session.step()
+        for number in numbers:
+            session.cancel(number)
+
+
+def test_log_probabilities_agree_between_engines(model: Path) -> None:
+    """The model's own, before temperature and filters: greedily, both say the same of the same token."""
+    found = []
+    for name in ("openvino", "transformers"):
+        session = open_engine(model, name).session(1)
+        session.add(Prompt(token_ids=(1, 40, 41), seed=1), Sampling(max_tokens=1, temperature=0), log_probs=True)
+        [drawn] = session.step()
+        found.append((drawn.token_ids, drawn.log_probs[0]))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] == pytest.approx(found[1][1], abs=0.15)
+    assert found[0][1] < -0.01
+
+
+@pytest.mark.parametrize("stop", [(), ("sat on",), ("n", "mat."), ("😀",), ("nowhere", "caf")])
+@pytest.mark.parametrize("end", [True, False])
+def test_a_text_unfolds_to_what_the_whole_is(model: Path, stop: tuple[str, ...], end: bool) -> None:
+    """Piece by piece, with stop texts and characters that take several tokens, and nothing is ever taken back."""
+    tokenizer = load_tokenizer(model)
+    ids = [*tokenizer.encode("the cat sat on 😀 a naïve café mat. Done").ids, *([END] if end else [])]
+    sampling = Sampling(stop=stop, max_tokens=len(ids))
+    whole = completion(0, ids, END, tokenizer, sampling)
+    text, pieces, tokens = Unfolding(END, tokenizer, sampling), [], []
+    for token in ids:
+        text.feed([token], [-1.0])
+        piece, scored = text.take()
+        pieces.append(piece)
+        tokens += scored
+        if text.finish:
+            break
+    assert ("".join(pieces), text.finish) == (whole.text, whole.finish)
+    assert not any("\ufffd" in piece for piece in pieces)
+    assert all(not piece or piece in whole.text for piece in pieces)
+    assert [token.offset for token in tokens] == sorted(token.offset for token in tokens)
+    assert all(token.offset < len(whole.text) for token in tokens)
+    if not stop:
+        assert len([piece for piece in pieces if piece]) > 5
+        assert len(tokens) == len(ids) - end
+
+
+def test_both_engines_draw_from_the_same_distribution(openvino: Any, model: Path) -> None:
     given = [Prompt(token_ids=(1, 40, 41), seed=5_000 + row) for row in range(1_500)]
     other = open_engine(model, "transformers")
     for sampling in (Sampling(max_tokens=1, temperature=0.7, top_p=0.9), Sampling(max_tokens=1, top_k=8)):

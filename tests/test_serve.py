@@ -459,6 +459,25 @@ def test_a_server_that_is_told_to_end_finishes_what_it_began(workspace: Workspac
             assert server.process.wait(20) == 0
 
 
+@pytest.mark.parametrize(
+    ("language", "program"), [("bash", "bash"), ("python", sys.executable), ("javascript", "node")]
+)
+def test_the_examples_of_the_docs_run(server: Serving, language: str, program: str, tmp_path: Path) -> None:
+    if shutil.which(program) is None or (language == "bash" and shutil.which("curl") is None):
+        pytest.skip(f"{program} or what it needs is not installed here")
+    page = (Path(__file__).parents[1] / "docs" / "serve.md").read_text()
+    example = page.split(f"```{language}\n")[1].split("```")[0]
+    example = example.replace("http://127.0.0.1:8001/v1", server.url).replace('"vc"', '"village"')
+    file = tmp_path / ("example.mjs" if language == "javascript" else "example")
+    file.write_text(example)
+    run = subprocess.run([program, str(file)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    if language == "bash":
+        assert len(json.loads(run.stdout)["choices"]) == 2
+    else:
+        assert run.stdout.count("Startups are") == 2
+
+
 def test_where_others_can_reach_it_there_must_be_a_key(tmp_path: Path, tiny_model: Path) -> None:
     from pasquin.config import ServeSettings
     from pasquin.server import serve

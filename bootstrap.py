@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = Path(os.environ.get("VENV") or ROOT / ".venv").absolute()
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
-EXTRAS = {"demo": "train,openvino", "test": "train,openvino,dev"}
+EXTRAS = {"demo": "train,openvino,measure", "test": "all,dev"}
 
 
 class BootstrapError(Exception):

@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from invented import add_candidates, make_corpus, make_game, posts, texts
+from pasquin.config import PlaySettings
 from pasquin.server.app import create_app
 from pasquin.server.pages import STATIC
 from pasquin.store import Store
@@ -35,6 +36,8 @@ FLAGS = [
     "--no-first-run",
 ]
 
+SETTINGS = PlaySettings(attention_every=0, player_rate=1_000)
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.real,
@@ -48,7 +51,9 @@ def serving(workspace: Workspace, port: int = 0) -> Iterator[str]:
     """The game of a workspace on a port of its own, in a thread."""
     listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(
-        uvicorn.Config(create_app(workspace), log_level="error", lifespan="on", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            create_app(workspace, settings=SETTINGS), log_level="error", lifespan="on", timeout_graceful_shutdown=1
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -174,7 +179,7 @@ def test_a_round_with_the_mouse_and_the_keyboard(open_page: Callable[..., sync_a
         page.keyboard.press(forward)
         outcome(page).wait_for(state="detached")
     assert "of 5 right" in page.locator(".score").inner_text()
-    assert all(set(answer["trial"]) == {"id", "category", "text"} for answer in answers)
+    assert all(set(answer["trial"]) == {"id", "category", "text", "check"} for answer in answers)
 
 
 def test_the_reveal_shows_where_a_card_comes_from(open_page: Callable[..., sync_api.Page], village: str) -> None:

@@ -231,6 +231,12 @@ class PlaySettings(StageSettings):
     """Port to listen on; 0 takes any free one."""
     min_items: int = Field(8, ge=1)
     """A category needs this many human and this many model items before it is offered."""
+    attention_every: int = Field(25, ge=0)
+    """About so many cards from one attention check to the next; 0: none."""
+    player_rate: float = Field(4.0, gt=0)
+    """Requests a second that one player may make in the long run; ten times as many at once."""
+    address_rate: float = Field(400.0, gt=0)
+    """The same for all players of one address prefix together (a school behind one address is many players)."""
 
 
 class ServeSettings(StageSettings):

@@ -18,6 +18,10 @@ SplitName = Literal["train", "validation", "test"]
 Origin = Literal["human", "model"]
 Novelty = Literal["verbatim", "near", "novel"]
 FinishReason = Literal["stop", "length"]
+Mode = Literal["classic", "pair", "daily", "endless"]
+Confidence = Literal["sure", "unsure"]
+GuessReason = Literal["sense", "style", "facts", "feeling", "knew"]
+Arm = Literal["screened", "curated", "edited"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +192,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One item shown to one player; `id` is random and says nothing about the item."""
+    """One item shown to one player; `id` is random and says nothing about the item.
+
+    `check` is set on attention checks only, which show no item: it is the answer to give.
+    """
 
     id: str
     player: str
     category: str
     text: str
     shown_at: datetime
+    mode: Mode = "classic"
+    position: int | None = None
+    check: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

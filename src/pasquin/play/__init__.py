@@ -1,4 +1,4 @@
-"""The game: a masked card, "human or AI?", and what it really was. On the workspace and the store; no web in here.
+"""The game: masked cards, "human or AI?", and what they really were. On the workspace and the store; no web in here.
 
 `Game` issues trials and takes guesses. A trial's id is random, belongs to one player and takes one guess; its answer
 leaves this module only when the guess is durable. Everything a player did is in the store; what is kept in memory is a
@@ -10,26 +10,27 @@ card twice (never take two guesses for one trial: the store forbids it).
 
 from __future__ import annotations
 
-from pasquin.play.game import (
-    CategoryError,
-    FinishedError,
-    Game,
-    PlayerError,
-    Result,
-    TrialError,
-)
-from pasquin.play.items import Card, Deck, HumanSource, ModelSource, NearestPost, shown_text
+from pasquin.play.boards import Boards, NickError
+from pasquin.play.cards import Card, HumanSource, ModelSource, NearestPost, shown_text
+from pasquin.play.daily import Day
+from pasquin.play.deck import Deck
+from pasquin.play.game import Game
 from pasquin.play.players import Player, Score
+from pasquin.play.refusals import CategoryError, FinishedError, PlayerError, TrialError
+from pasquin.play.results import Result
 
 __all__ = [
+    "Boards",
     "Card",
     "CategoryError",
+    "Day",
     "Deck",
     "FinishedError",
     "Game",
     "HumanSource",
     "ModelSource",
     "NearestPost",
+    "NickError",
     "Player",
     "PlayerError",
     "Result",

@@ -7,59 +7,34 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 import sqlalchemy as sa
 
 from pasquin.config import PlaySettings, load
-from pasquin.errors import PasquinError
-from pasquin.play.items import Card, Deck, build_decks, candidates_state
+from pasquin.play.boards import Boards, NickError, check_nick, read_boards
+from pasquin.play.daily import Day, plan_days, today
+from pasquin.play.deck import Deck
+from pasquin.play.items import build_decks, candidates_state
 from pasquin.play.ledger import Ledger
-from pasquin.play.players import LoadedTrial, Player, Score, load_player
-from pasquin.records import Origin, Trial
+from pasquin.play.marks import guess_mark, player_rules
+from pasquin.play.players import LoadedTrial, Player, load_player, opposite
+from pasquin.play.refusals import CategoryError, PlayerError, TrialError
+from pasquin.play.results import Result, Tallies
+from pasquin.play.table import Table, deal
+from pasquin.records import Confidence, GuessReason, Mode, Origin, Trial
 from pasquin.store import Store
-from pasquin.store.schema import guesses, players, trials
+from pasquin.store.schema import attention_checks, guesses, player_marks, players, trials
 from pasquin.workspace import Workspace
 from pasquin.workspace.tombstones import tombstones_state
 
 _PLAYERS_IN_MEMORY = 5_000
-_LONGEST_RESPONSE_MS = 86_400_000
-
-
-class PlayerError(PasquinError):
-    """The token belongs to no player: it was never given out, or the player was erased."""
-
-
-class CategoryError(PasquinError):
-    """There is no such category, or it cannot be played now."""
-
-
-class TrialError(PasquinError):
-    """There is no such trial for this player."""
-
-
-class FinishedError(PasquinError):
-    """The player has seen every card of the category."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A guess that is on the disk, and what the card was. `card` is None when it was deleted in the meantime.
-
-    `others` is how many earlier players guessed on this card, `others_right` how many of them were right.
-    """
-
-    trial: str
-    guess: Origin
-    origin: Origin
-    correct: bool
-    card: Card | None
-    score: Score
-    others: int
-    others_right: int
+_LONGEST_RESPONSE_MS: Final = 86_400_000
+_BOARD_SECONDS: Final = 5.0
 
 
 class Game:
@@ -78,7 +53,10 @@ class Game:
         self._named = tuple(dict.fromkeys(corpora))
         self._lock = threading.Lock()
         self._players: OrderedDict[str, Player] = OrderedDict()
-        self._tallies = self._load_tallies()
+        self._tallies = Tallies(store)
+        self._boards: tuple[float, Boards] | None = None
+        self._state: object = None
+        self._table: Table
         self._load_cards()
         self._ledger = Ledger(store)
 
@@ -94,16 +72,16 @@ class Game:
         return self._named or tuple(self.workspace.corpora())
 
     @property
-    def decks(self) -> dict[str, Deck]:
+    def decks(self) -> Mapping[str, Deck]:
         """The categories by key, in the order to offer them."""
-        return self._decks
+        return self._table.decks
 
     def refresh(self) -> bool:
-        """Load the cards anew if candidates or corpora changed, or a post was forgotten; whether anything had.
-
-        Takes as long as loading does.
+        """Load the cards anew if candidates, decisions or corpora changed, or a post was forgotten; draw the daily
+        rounds to come. Whether any card had changed. Takes as long as loading does.
         """
         if self._cards_state() == self._state:
+            self._table = replace(self._table, days=plan_days(self._store, self.decks))
             return False
         self._load_cards()
         return True
@@ -111,13 +89,7 @@ class Game:
     def _load_cards(self) -> None:
         state = self._cards_state()
         decks = build_decks(self.workspace, self._store, self.corpora, self.settings.min_items)
-        cards = {
-            card.item.key: card
-            for deck in decks.values()
-            for stratum in deck.strata
-            for card in (*stratum.human, *stratum.model)
-        }
-        self._decks, self._cards, self._state = decks, cards, state
+        self._table, self._state = Table.of(decks, plan_days(self._store, decks), self.settings.attention_every), state
 
     def _cards_state(self) -> object:
         corpora = self.corpora
@@ -170,88 +142,141 @@ class Game:
         with self._lock:
             player.erased = True
             self._players.pop(_hash(token), None)
+            self._boards = None
         return self._ledger.erase(player.id)
+
+    def rename(self, player: Player, nick: str | None) -> Future[None]:
+        """Call `player` so on the boards; None takes them off. Raises NickError; the future does when it is taken."""
+        shown, key = (None, None) if nick is None else check_nick(nick, self._names())
+        change = sa.update(players).where(players.c.id == player.id).values(nick=shown, nick_key=key)
+        written, answer = self._ledger.change(change), Future[None]()
+
+        def settle(done: Future[None]) -> None:
+            failure = done.exception()
+            if isinstance(failure, sa.exc.IntegrityError):
+                answer.set_exception(NickError("Somebody else has that nick. Choose another one."))
+            elif failure is not None:
+                answer.set_exception(failure)
+            else:
+                player.nick, self._boards = shown, None
+                answer.set_result(None)
+
+        written.add_done_callback(settle)
+        return answer
+
+    def _names(self) -> set[str]:
+        return {name for card in self._table.cards.values() for name in (card.account,) if name}
+
+    def boards(self) -> Boards:
+        """The boards, at most a few seconds old. Raises StoreError."""
+        now, kept = time.monotonic(), self._boards
+        if kept is None or now - kept[0] > _BOARD_SECONDS:
+            kept = self._boards = (now, read_boards(self._store, today()))
+        return kept[1]
 
     # Trials
 
-    def next_trial(self, player: Player, category: str) -> Trial:
-        """The card `player` has open in `category`, or a new one.
+    def next_trial(self, player: Player, category: str, mode: Mode = "classic") -> Trial:
+        """The card `player` has open in `category`, or a new one; in mode `pair` the first of two.
 
         Asking again gives the same card until it is answered, so nobody can shop for easy ones.
         Raises CategoryError, or FinishedError when every card was seen.
         """
-        deck = self._decks.get(category)
+        return self.next_trials(player, category, mode)[0]
+
+    def next_trials(self, player: Player, category: str, mode: Mode = "classic") -> tuple[Trial, ...]:
+        """As `next_trial`; in mode `pair` both cards."""
+        deck = self.decks.get(category)
         if deck is None or deck.reason is not None:
             raise CategoryError(deck.reason if deck and deck.reason else "There is no such category.")
+        if mode == "daily" and not deck.daily:
+            raise CategoryError("This category has too few cards for a round every day. Play it in another mode.")
         with self._lock:
             if player.erased:
                 raise PlayerError("Your data was erased. Start to play again.")
-            trial = player.open.get(category)
-            card = self._cards.get(trial.item_key) if trial else None
-            if trial is None or card is None:
-                card = deck.draw(player.seen)
-                if card is None:
-                    raise FinishedError(_finished(deck, player))
-                trial = self._issue(player, category, card)
-        return Trial(id=trial.id, player=player.id, category=category, text=card.item.text, shown_at=trial.shown_at)
+            trial = player.open.get((mode, category))
+            if trial is None or not self._table.playable(trial):
+                dealt = deal(self._table, self._tallies, player, deck, mode)
+                self._write_trials(player, *dealt)
+                trial = dealt[0]
+            return tuple(self._shown(player, one) for one in (trial, trial.partner) if one)
 
-    def _issue(self, player: Player, category: str, card: Card) -> LoadedTrial:
-        trial = LoadedTrial(
-            id=secrets.token_hex(16),
-            category=category,
-            item_key=card.item.key,
-            origin=card.item.origin,
-            shown_at=datetime.now(UTC),
-            shown_clock=time.monotonic(),
+    def _shown(self, player: Player, trial: LoadedTrial) -> Trial:
+        return Trial(
+            id=trial.id,
+            player=player.id,
+            category=trial.category,
+            text="" if trial.check else self._table.cards[trial.item_key].item.text,
+            shown_at=trial.shown_at,
+            mode=trial.mode,
+            position=trial.position,
+            check=trial.origin if trial.check else None,
         )
-        player.add(trial)
-        self._write_trial(player, trial)
-        return trial
 
-    def _write_trial(self, player: Player, trial: LoadedTrial) -> None:
-        row = {"player": player.id} | {
-            name: getattr(trial, name) for name in ("id", "category", "origin", "item_key", "shown_at")
-        }
-        trial.written = self._ledger.insert(trials, row)
+    def day(self, player: Player, category: str) -> Day | None:
+        """The player's daily round in `category`, None where there is none."""
+        return self._table.day(player, category)
+
+    def _write_trials(self, player: Player, *shown: LoadedTrial) -> None:
+        if shown[0].check:
+            row = {"id": shown[0].id, "player": player.id, "wanted": shown[0].origin, "shown_at": shown[0].shown_at}
+            written = self._ledger.insert(attention_checks, row)
+        else:
+            written = self._ledger.insert(trials, *(_trial_row(player, trial) for trial in shown))
+        for trial in shown:
+            trial.written = written
 
     # Guesses
 
-    def guess(self, player: Player, trial_id: str, guess: Origin, response_ms: int) -> Future[Result]:
+    def guess(
+        self, player: Player, trial_id: str, guess: Origin, response_ms: int, confidence: Confidence | None = None
+    ) -> Future[Result]:
         """Take `player`'s answer to a trial; the future holds the result once the guess is on the disk.
 
-        The first answer counts: any later or parallel one gets the result of the first. When the disk refuses, the
-        future fails with StoreError and the trial is open again. Raises TrialError.
+        In a pair it answers both cards. The first answer counts: any later or parallel one gets the result of the
+        first. When the disk refuses, the future fails with StoreError and the trial is open again. Raises TrialError.
         """
         with self._lock:
             trial = player.trials.get(trial_id)
             if trial is None or player.erased:
                 raise TrialError("This card is not yours, or is gone. Take the next one.")
-            if trial.pending is not None:
-                return trial.pending
+            first = trial.partner if trial.partner and trial.position else trial
+            if first.pending is not None:
+                return first.pending
             if trial.guess is not None:
                 return _done(self._result(player, trial, counted=True))
             answer: Future[Result] = Future()
             answer.set_running_or_notify_cancel()
-            trial.pending = answer
+            first.pending = answer
             if trial.written and trial.written.done() and trial.written.exception():
-                self._write_trial(player, trial)
-            row = _guess_row(player, trial, guess, response_ms)
-            written = self._ledger.insert(guesses, row)
-        written.add_done_callback(lambda done: self._settle(player, trial, guess, done, answer))
+                self._write_trials(player, *(one for one in (first, first.partner) if one))
+            row = _guess_row(player, trial, guess, response_ms, confidence)
+            written = self._write_guess(trial, row)
+        written.add_done_callback(lambda done: self._settle(player, trial, row, done, answer))
         return answer
 
+    def _write_guess(self, trial: LoadedTrial, row: dict[str, object]) -> Future[None]:
+        if trial.check:
+            change = sa.update(attention_checks).where(attention_checks.c.id == trial.id)
+            return self._ledger.change(change.values(answer=row["guess"], answered_at=row["created_at"]))
+        if trial.partner is None:
+            return self._ledger.insert(guesses, row)
+        other = row | {"trial": trial.partner.id, "guess": opposite(row["guess"])}  # type: ignore[arg-type]
+        return self._ledger.insert(guesses, row, other)
+
     def _settle(
-        self, player: Player, trial: LoadedTrial, guess: Origin, written: Future[None], answer: Future[Result]
+        self, player: Player, trial: LoadedTrial, row: dict[str, object], written: Future[None], answer: Future[Result]
     ) -> None:
         """In the ledger's thread: the guess is durable, or it is not."""
         failure = written.exception()
         with self._lock:
-            trial.pending = None
+            first = trial.partner if trial.partner and trial.position else trial
+            first.pending = None
             if failure is None:
-                player.answer(trial, guess)
+                player.answer(trial, row["guess"], row["server_ms"], row["mark"])  # type: ignore[arg-type]
                 result = self._result(player, trial, counted=False)
-                right, total = self._tallies.get(trial.item_key, (0, 0))
-                self._tallies[trial.item_key] = (right + (guess == trial.origin), total + 1)
+                self._tallies.add(trial)
+                self._mark(player)
         if failure is None:
             answer.set_result(result)
         elif isinstance(failure, sa.exc.IntegrityError):
@@ -259,55 +284,71 @@ class Game:
         else:
             answer.set_exception(failure)
 
+    def _mark(self, player: Player) -> None:
+        now = datetime.now(UTC)
+        for rule in player_rules(player.answers, player.failed_checks) - player.marks:
+            player.marks.add(rule)
+            self._ledger.insert(player_marks, {"player": player.id, "rule": rule, "at": now})
+
     def _result(self, player: Player, trial: LoadedTrial, *, counted: bool) -> Result:
         """The result of an answered trial; `counted` when the answer is in the tallies already."""
         guess = trial.guess or trial.origin
         correct = guess == trial.origin
-        right, total = self._tallies.get(trial.item_key, (0, 0))
+        right, total = self._tallies.of(trial.item_key)
+        counted = counted and trial.mode != "pair"
         return Result(
             trial=trial.id,
+            mode=trial.mode,
             guess=guess,
             origin=trial.origin,
             correct=correct,
-            card=self._cards.get(trial.item_key),
+            card=self._table.cards.get(trial.item_key),
+            other=self._table.cards.get(trial.partner.item_key) if trial.partner else None,
+            check=trial.check,
             score=player.score,
+            run=(trial.position or 0) + correct if trial.mode == "endless" and not trial.check else None,
+            best_run=player.best_run,
+            day=self.day(player, trial.category) if trial.mode == "daily" else None,
             others=total - counted,
             others_right=right - (counted and correct),
         )
 
-    def _load_tallies(self) -> dict[str, tuple[int, int]]:
-        right = sa.func.sum(sa.case((guesses.c.correct, 1), else_=0))
-        query = (
-            sa.select(trials.c.item_key, right, sa.func.count())
-            .join(guesses, guesses.c.trial == trials.c.id)
-            .group_by(trials.c.item_key)
-        )
-        with self._store.read() as connection:
-            return {key: (int(right), total) for key, right, total in connection.execute(query)}
+    def give_reason(self, player: Player, trial_id: str, reason: GuessReason) -> Future[None]:
+        """Note why `player` guessed as they did, of both cards of a pair. Raises TrialError before the guess."""
+        trial = player.trials.get(trial_id)
+        if trial is None or trial.guess is None or trial.check or player.erased:
+            raise TrialError("There is no guess of yours to give a reason for.")
+        ids = [one.id for one in (trial, trial.partner) if one]
+        return self._ledger.change(sa.update(guesses).where(guesses.c.trial.in_(ids)).values(reason=reason))
 
 
-def _guess_row(player: Player, trial: LoadedTrial, guess: Origin, response_ms: int) -> dict[str, object]:
+def _trial_row(player: Player, trial: LoadedTrial) -> dict[str, object]:
+    names = ("id", "category", "origin", "item_key", "shown_at", "mode", "round", "position", "arm")
+    return {"player": player.id} | {name: getattr(trial, name) for name in names}
+
+
+def _guess_row(
+    player: Player, trial: LoadedTrial, guess: Origin, response_ms: int, confidence: Confidence | None
+) -> dict[str, object]:
     now = datetime.now(UTC)
     seconds = (
         time.monotonic() - trial.shown_clock
         if trial.shown_clock is not None
         else (now - trial.shown_at).total_seconds()
     )
+    response_ms, server_ms = min(max(response_ms, 0), _LONGEST_RESPONSE_MS), min(max(int(seconds * 1000), 0), 2**31 - 1)
     return {
         "trial": trial.id,
         "player": player.id,
         "guess": guess,
         "correct": guess == trial.origin,
-        "response_ms": min(max(response_ms, 0), _LONGEST_RESPONSE_MS),
-        "server_ms": min(max(int(seconds * 1000), 0), 2**31 - 1),
+        "response_ms": response_ms,
+        "server_ms": server_ms,
         "created_at": now,
+        "confidence": confidence,
+        "reason": None,
+        "mark": guess_mark(response_ms, server_ms),
     }
-
-
-def _finished(deck: Deck, player: Player) -> str:
-    seen = sum(1 for trial in player.trials.values() if trial.category == deck.key)
-    name = deck.account or deck.corpus
-    return f"You have seen every card of “{name}” that can be shown fairly ({seen} of them here)."
 
 
 def _done(result: Result) -> Future[Result]:

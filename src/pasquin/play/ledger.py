@@ -1,7 +1,7 @@
 """The ledger of the game: rows written in groups, so that one sync to disk serves everybody who is waiting.
 
 A single thread takes whatever has been handed in, writes it in one transaction, and only then tells those who wait.
-Rows of a group go in parents first (players, trials, guesses); erasing a player comes last.
+Rows of a group go in parents first (players, trials, guesses); changes and deletions come last.
 """
 
 from __future__ import annotations
@@ -11,21 +11,28 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from pasquin.errors import StoreError
 from pasquin.store import Store
-from pasquin.store.schema import guesses, players, trials
+from pasquin.store.schema import attention_checks, guesses, player_marks, players, trials
 
-_ORDER = (players, trials, guesses)
+_ORDER = (players, trials, attention_checks, guesses, player_marks)
 _LARGEST_GROUP = 512
+_PLACES = {id(table): place for place, table in enumerate(_ORDER)}
+
+Row = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """Rows of one table, or a statement that changes rows."""
+
     table: sa.Table | None
-    row: Mapping[str, object]
+    rows: Sequence[Row]
+    statement: sa.Executable | None
     done: Future[None]
 
 
@@ -39,16 +46,20 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
-    def insert(self, table: sa.Table, row: Mapping[str, object]) -> Future[None]:
-        """Hand in a row of `players`, `trials` or `guesses`; the future is done once it is on the disk.
+    def insert(self, table: sa.Table, *rows: Row) -> Future[None]:
+        """Hand in rows of one of the game's tables, to be written all or none; done once they are on the disk.
 
-        The future fails with StoreError, or with `sqlalchemy.exc.IntegrityError` where the row is not possible.
+        The future fails with StoreError, or with `sqlalchemy.exc.IntegrityError` where a row is not possible.
         """
-        return self._hand_in(_Entry(table, row, Future()))
+        return self._hand_in(_Entry(table, rows, None, Future()))
+
+    def change(self, statement: sa.Executable) -> Future[None]:
+        """Hand in an update or a deletion; it sees everything handed in before. Fails as `insert` does."""
+        return self._hand_in(_Entry(None, (), statement, Future()))
 
     def erase(self, player: str) -> Future[None]:
         """Hand in that everything of `player` be deleted."""
-        return self._hand_in(_Entry(None, {"id": player}, Future()))
+        return self.change(sa.delete(players).where(players.c.id == player))
 
     def close(self) -> None:
         """Write what was handed in, then end the thread."""
@@ -82,7 +93,7 @@ class Ledger:
             if len(group) == 1:
                 group[0].done.set_exception(exc)
                 return
-            for entry in _ordered(group):
+            for entry in sorted(group, key=_place):
                 self._write([entry])
         except Exception as exc:  # noqa: BLE001 - whatever it is, those who wait must hear of it and the thread go on
             failure = exc if isinstance(exc, StoreError) else StoreError(f"The database could not be written ({exc}).")
@@ -95,14 +106,15 @@ class Ledger:
     def _commit(self, group: Sequence[_Entry]) -> None:
         with self._store.write() as connection:
             for table in _ORDER:
-                rows = [dict(entry.row) for entry in group if entry.table is table]
+                rows: list[dict[str, Any]] = [
+                    dict(row) for entry in group if entry.table is table for row in entry.rows
+                ]
                 if rows:
                     connection.execute(sa.insert(table), rows)
             for entry in group:
-                if entry.table is None:
-                    connection.execute(sa.delete(players).where(players.c.id == entry.row["id"]))
+                if entry.statement is not None:
+                    connection.execute(entry.statement)
 
 
-def _ordered(group: Sequence[_Entry]) -> list[_Entry]:
-    places = {id(table): place for place, table in enumerate(_ORDER)}
-    return sorted(group, key=lambda entry: places.get(id(entry.table), len(_ORDER)))
+def _place(entry: _Entry) -> int:
+    return _PLACES.get(id(entry.table), len(_ORDER))

@@ -16,9 +16,10 @@ import pasquin
 from pasquin.config import CurateSettings, PlaySettings, load
 from pasquin.curate import SignInError
 from pasquin.errors import PasquinError, StoreError
-from pasquin.play import CategoryError, Game, PlayerError, TrialError
+from pasquin.play import CategoryError, Game, NickError, PlayerError, TrialError
 from pasquin.server import curation, game, pages, sign_in, stats
 from pasquin.server.guard import TOO_LARGE, Guard
+from pasquin.server.limits import Limits, TooFastError
 from pasquin.store import Store
 from pasquin.workspace import Workspace
 
@@ -28,6 +29,8 @@ _STATUS: dict[type[PasquinError], int] = {
     SignInError: 401,
     TrialError: 404,
     CategoryError: 404,
+    NickError: 409,
+    TooFastError: 429,
     StoreError: 503,
 }
 
@@ -68,6 +71,7 @@ def create_app(
     app.state.game, app.state.store = running, store
     app.state.figures = stats.Figures(running, store)
     app.state.curation, app.state.sessions = curating, sign_in.Sessions(store, curate_settings)
+    app.state.limits = Limits(running.settings.player_rate, running.settings.address_rate)
     app.add_middleware(Guard)
     return app
 
@@ -112,7 +116,10 @@ def _message(status: int, message: str) -> JSONResponse:
 
 
 async def _pasquin_error(_: Request, exc: Exception) -> JSONResponse:
-    return _message(_STATUS.get(type(exc), 500), str(exc))  # type: ignore[arg-type]
+    answer = _message(_STATUS.get(type(exc), 500), str(exc))  # type: ignore[arg-type]
+    if isinstance(exc, TooFastError):
+        answer.headers["Retry-After"] = str(exc.retry_after)
+    return answer
 
 
 async def _http_error(_: Request, exc: Exception) -> JSONResponse:

@@ -22,6 +22,8 @@ from pasquin.play import (
     shown_text,
 )
 from pasquin.play import Score as GameScore
+from pasquin.records import Mode
+from pasquin.server.limits import Limits
 from pasquin.server.setup import SetupStep, setup_step
 
 COOKIE = "pasquin_player"
@@ -49,6 +51,7 @@ class Category(_Answer):
     account: str | None
     cards: int
     reason: str | None
+    daily: bool
 
 
 class Score(_Answer):
@@ -67,37 +70,103 @@ class Setup(_Answer):
     command: str
 
 
+class Standing(_Answer):
+    """What else is known of who is asking: the nick on the boards, the longest endless run, badges earned."""
+
+    nick: str | None
+    best_run: int
+    badges: list[str]
+
+
 class GameState(_Answer):
     """What the page needs first. `score` is null until the player has started."""
 
     categories: list[Category]
     score: Score | None
+    player: Standing | None
     setup: Setup | None
 
 
 class Trial(_Answer):
-    """One masked card."""
+    """One masked card. `check` is set on attention checks, which have no text: it is the answer to give."""
 
     id: str
     category: str
     text: str
+    check: OriginName | None
+
+
+class Day(_Answer):
+    """A daily round: for each of its cards whether the player was right, null where not answered."""
+
+    day: str
+    results: list[bool | None]
 
 
 class Round(_Answer):
-    """The next card, or why there is none."""
+    """The next card (in mode `pair` with `other`, the second one), or why there is none.
+
+    `position` is the card's place in a daily round or an endless run, from 0.
+    """
 
     trial: Trial | None
+    other: Trial | None
+    position: int | None
+    day: Day | None
     message: str | None
 
 
 class GuessBody(BaseModel):
-    """The answer to a trial. `response_ms` is the time from showing the card to answering, by the browser's clock."""
+    """The answer to a trial, in mode `pair` to either card. `response_ms` is the time from showing the card to
+    answering, by the browser's clock; `confidence` is null when the player said nothing.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     trial: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     guess: OriginName
     response_ms: Annotated[int, Field(ge=0, le=86_400_000)]
+    confidence: Literal["sure", "unsure"] | None = None
+
+
+class ReasonBody(BaseModel):
+    """Why the player guessed as they did, said after the answer was shown. `knew`: they knew the post."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trial: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    reason: Literal["sense", "style", "facts", "feeling", "knew"]
+
+
+class NickBody(BaseModel):
+    """What to be called on the boards; null to be on none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    nick: Annotated[str, Field(max_length=200)] | None
+
+
+class RankedRow(_Answer):
+    """The longest endless run, and right answers in today's round."""
+
+    nick: str
+    best_run: int
+    today: int | None
+
+
+class CasualRow(_Answer):
+    """Right answers of all in classic and side by side."""
+
+    nick: str
+    right: int
+    total: int
+
+
+class Boards(_Answer):
+    """Players who chose to be named, best first."""
+
+    ranked: list[RankedRow]
+    casual: list[CasualRow]
 
 
 class HumanReveal(_Answer):
@@ -125,18 +194,34 @@ class ModelReveal(_Answer):
     similarity: float
     longest_run: int
     nearest: Nearest | None
+    arm: Literal["screened", "curated", "edited"]
+
+
+class OtherReveal(_Answer):
+    """What the second card of a pair was."""
+
+    human: HumanReveal | None
+    model: ModelReveal | None
 
 
 class Reveal(_Answer):
-    """The outcome of a guess that is stored. `right_share` is the share of other players who got the card right."""
+    """The outcome of a guess that is stored. `right_share` is the share of other players who got the card right.
+
+    `check`: it was an attention check. `run`: right answers in the endless run this guess continued, or ended.
+    """
 
     trial: str
     guess: OriginName
     origin: OriginName
     correct: bool
+    check: bool
     human: HumanReveal | None
     model: ModelReveal | None
+    other: OtherReveal | None
     score: Score
+    run: int | None
+    best_run: int
+    day: Day | None
     others: int
     right_share: float | None
 
@@ -145,6 +230,9 @@ router = APIRouter(prefix="/api/game", tags=["game"])
 
 
 async def _game(request: Request) -> Game:
+    """The game, for whoever does not ask too often: TooFastError (429) else."""
+    limits: Limits = request.app.state.limits
+    limits.take(request.cookies.get(COOKIE), request.client.host if request.client else None)
     running: Game = request.app.state.game
     return running
 
@@ -162,8 +250,8 @@ async def _player(request: Request) -> Player:
 GameDependency = Annotated[Game, Depends(_game)]
 PlayerDependency = Annotated[Player, Depends(_player)]
 _Responses = dict[int | str, dict[str, Any]]
-_UNAVAILABLE: _Responses = {503: {"model": Message}}
-_ERRORS: _Responses = {status: {"model": Message} for status in (401, 404, 422, 503)}
+_UNAVAILABLE: _Responses = {status: {"model": Message} for status in (429, 503)}
+_ERRORS: _Responses = {status: {"model": Message} for status in (401, 404, 422, 429, 503)}
 _WRITE_ERRORS: _Responses = {status: {"model": Message} for status in (403, 413)}
 
 
@@ -171,16 +259,17 @@ _WRITE_ERRORS: _Responses = {status: {"model": Message} for status in (403, 413)
 async def state(request: Request, game: GameDependency) -> GameState:
     """The categories, and the score of who is asking."""
     try:
-        score: Score | None = Score.model_validate((await _player(request)).score)
+        player: Player | None = await _player(request)
     except PlayerError:
-        score = None
+        player = None
     decks = game.decks
     step: SetupStep | None = None
     if all(deck.reason for deck in decks.values()):
         step = await asyncio.to_thread(setup_step, game)
     return GameState(
         categories=[_category(deck) for deck in decks.values()],
-        score=score,
+        score=Score.model_validate(player.score) if player else None,
+        player=Standing.model_validate(player) if player else None,
         setup=Setup.model_validate(step) if step else None,
     )
 
@@ -206,21 +295,51 @@ async def start(request: Request, response: Response, game: GameDependency) -> S
 
 @router.get("/round", responses=_ERRORS)
 async def round_(
-    game: GameDependency, player: PlayerDependency, category: Annotated[str, Query(max_length=400)]
+    game: GameDependency,
+    player: PlayerDependency,
+    category: Annotated[str, Query(max_length=400)],
+    mode: Mode = "classic",
 ) -> Round:
-    """The player's card in a category: the open one, else a new one."""
+    """The player's card in a category and mode: the open one, else a new one."""
+    day = game.day(player, category) if mode == "daily" else None
+    shown_day = Day.model_validate(day) if day else None
     try:
-        trial = game.next_trial(player, category)
+        shown = game.next_trials(player, category, mode)
     except FinishedError as exc:
-        return Round(trial=None, message=str(exc))
-    return Round(trial=Trial(id=trial.id, category=trial.category, text=trial.text), message=None)
+        return Round(trial=None, other=None, position=None, day=shown_day, message=str(exc))
+    cards = [Trial(id=trial.id, category=trial.category, text=trial.text, check=trial.check) for trial in shown]
+    return Round(
+        trial=cards[0],
+        other=cards[1] if len(cards) > 1 else None,
+        position=None if mode == "pair" else shown[0].position,
+        day=shown_day,
+        message=None,
+    )
 
 
 @router.post("/guess", responses=_ERRORS | _WRITE_ERRORS)
 async def guess(game: GameDependency, player: PlayerDependency, body: GuessBody) -> Reveal:
     """Answer a trial; the reveal comes once the guess is on the disk. The first answer counts, however often sent."""
-    answer = game.guess(player, body.trial, body.guess, body.response_ms)
+    answer = game.guess(player, body.trial, body.guess, body.response_ms, body.confidence)
     return _reveal(await asyncio.wrap_future(answer))
+
+
+@router.post("/reason", status_code=204, responses=_ERRORS | _WRITE_ERRORS)
+async def reason(game: GameDependency, player: PlayerDependency, body: ReasonBody) -> None:
+    """Say why, after a guess. The last reason given counts."""
+    await asyncio.wrap_future(game.give_reason(player, body.trial, body.reason))
+
+
+@router.put("/nick", status_code=204, responses=_ERRORS | _WRITE_ERRORS | {409: {"model": Message}})
+async def nick(game: GameDependency, player: PlayerDependency, body: NickBody) -> None:
+    """Be named on the boards, or not any more."""
+    await asyncio.wrap_future(game.rename(player, body.nick))
+
+
+@router.get("/boards", responses=_UNAVAILABLE)
+async def boards(game: GameDependency) -> Boards:
+    """The ranked and the casual board, of those who chose to be named."""
+    return Boards.model_validate(await asyncio.to_thread(game.boards))
 
 
 @router.delete("/player", status_code=204, responses=_ERRORS | _WRITE_ERRORS)
@@ -232,19 +351,27 @@ async def erase(request: Request, response: Response, game: GameDependency, play
 
 def _category(deck: Deck) -> Category:
     account = shown_text(deck.account) if deck.account else None
-    return Category(key=deck.key, corpus=deck.corpus, account=account, cards=deck.cards, reason=deck.reason)
+    return Category(
+        key=deck.key, corpus=deck.corpus, account=account, cards=deck.cards, reason=deck.reason, daily=deck.daily
+    )
 
 
 def _reveal(result: Result) -> Reveal:
     human, model = _sources(result.card)
+    other_human, other_model = _sources(result.other)
     return Reveal(
         trial=result.trial,
         guess=result.guess,
         origin=result.origin,
         correct=result.correct,
+        check=result.check,
         human=human,
         model=model,
+        other=OtherReveal(human=other_human, model=other_model) if result.mode == "pair" else None,
         score=Score.model_validate(result.score),
+        run=result.run,
+        best_run=result.best_run,
+        day=Day.model_validate(result.day) if result.day else None,
         others=result.others,
         right_share=result.others_right / result.others if result.others >= _FEW_OTHERS else None,
     )

@@ -8,22 +8,25 @@ from __future__ import annotations
 from pasquin.store.schema.candidates import candidates
 from pasquin.store.schema.curation import comparisons, curator_sessions, curators, decisions, sign_in_links
 from pasquin.store.schema.metadata import metadata
-from pasquin.store.schema.play import guesses, players, trials
+from pasquin.store.schema.play import attention_checks, daily_items, guesses, player_marks, players, trials
 from pasquin.store.schema.publish import bot_sessions, bots, publication_events, publications
 from pasquin.store.schema.serve import api_keys
 
 __all__ = [
     "VERSION",
     "api_keys",
+    "attention_checks",
     "bot_sessions",
     "bots",
     "candidates",
     "comparisons",
     "curator_sessions",
     "curators",
+    "daily_items",
     "decisions",
     "guesses",
     "metadata",
+    "player_marks",
     "players",
     "publication_events",
     "publications",
@@ -31,4 +34,4 @@ __all__ = [
     "trials",
 ]
 
-VERSION = "0004"
+VERSION = "0005"

@@ -21,14 +21,27 @@ from pasquin.play import (
     Game,
     HumanSource,
     ModelSource,
+    NickError,
     PlayerError,
     TrialError,
     shown_text,
 )
+from pasquin.play.cards import fit_to_show
+from pasquin.play.game import _hash
 from pasquin.play.ledger import Ledger
-from pasquin.play.players import Player
+from pasquin.play.marks import Answered, guess_mark, player_rules
+from pasquin.play.players import Player, load_player
 from pasquin.store import Store
-from pasquin.store.schema import guesses, players, trials
+from pasquin.store.schema import (
+    attention_checks,
+    candidates,
+    curators,
+    decisions,
+    guesses,
+    player_marks,
+    players,
+    trials,
+)
 from pasquin.workspace import Workspace
 
 WAIT = 10
@@ -335,3 +348,244 @@ def test_players_forgotten_by_memory_are_read_back(game: Game, monkeypatch: pyte
         tokens.append(token)
     assert len(game._players) <= 2
     assert [game.player(token).score.total for token in tokens] == [3] * 5
+
+
+def answer_one(game: Game, player: Player, mode: str, *, right: bool, category: str = "village"):
+    """Answer the next card of a mode rightly or wrongly."""
+    trial = game.next_trial(player, category, mode)
+    origin = player.trials[trial.id].origin
+    guess = origin if right else {"human": "model", "model": "human"}[origin]
+    return game.guess(player, trial.id, guess, 900, "sure").result(WAIT)
+
+
+def rows(store: Store, table: sa.Table) -> list[sa.RowMapping]:
+    with store.read() as connection:
+        return list(connection.execute(sa.select(table)).mappings())
+
+
+def test_a_pair_has_one_card_of_each_origin_and_one_choice_answers_both(game: Game, store: Store) -> None:
+    token, player = start(game)
+    first, second = game.next_trials(player, "village", "pair")
+    assert {player.trials[first.id].origin, player.trials[second.id].origin} == {"human", "model"}
+    assert [trial.id for trial in game.next_trials(player, "village", "pair")] == [first.id, second.id]
+    result = game.guess(player, second.id, "human", 900).result(WAIT)
+    again = game.guess(player, first.id, "human", 900).result(WAIT)
+    assert result.correct == (player.trials[second.id].origin == "human") == again.correct
+    written = rows(store, guesses)
+    assert {row["trial"]: row["guess"] for row in written} == {second.id: "human", first.id: "model"}
+    assert len({row["correct"] for row in written}) == 1
+    assert len({row["round"] for row in rows(store, trials)}) == 1
+    assert player.score.total == 1
+    later = load_player(store, _hash(token))
+    assert later.score == player.score
+    assert later.open == {}
+
+
+def test_the_daily_round_is_the_same_for_everybody_and_ends(game: Game, workspace: Workspace, store: Store) -> None:
+    seen = []
+    for _ in range(2):
+        _, player = start(game)
+        play_out(game, player, "village", limit=30)  # cards held back for the day do not come up here
+        keys = []
+        for at in range(10):
+            keys.append(player.trials[game.next_trial(player, "village", "daily").id].item_key)
+            day = answer_one(game, player, "daily", right=at != 3).day
+        assert day.results == (True, True, True, False, *[True] * 6)
+        with pytest.raises(FinishedError, match="today's round"):
+            game.next_trial(player, "village", "daily")
+        seen.append(keys)
+    assert seen[0] == seen[1]
+    assert len(set(seen[0])) == 10
+    game.close()
+    restarted = Game(workspace, store)
+    _, player = start(restarted)
+    assert player.days == {}
+    assert restarted.day(player, "village").results == (None,) * 10
+    assert player.trials.get(restarted.next_trial(player, "village", "daily").id).item_key == seen[0][0]
+    restarted.close()
+
+
+def test_an_endless_run_goes_on_until_the_first_mistake(game: Game, workspace: Workspace, store: Store) -> None:
+    token, player = start(game)
+    runs = [answer_one(game, player, "endless", right=right).run for right in (True, True, False, True)]
+    assert runs == [1, 2, 2, 1]
+    positions = [
+        (row["round"], row["position"]) for row in sorted(rows(store, trials), key=lambda row: row["shown_at"])
+    ]
+    assert [place for _, place in positions] == [0, 1, 2, 0]
+    assert len({name for name, _ in positions}) == 2
+    game.close()
+    restarted = Game(workspace, store)
+    player = restarted.player(token)
+    assert answer_one(restarted, player, "endless", right=True).run == 2
+    assert player.best_run == 2
+    restarted.close()
+
+
+def test_endless_gets_harder_and_stays_even(game: Game) -> None:
+    """Cards few got right come later, but half of them stay human."""
+    for card in game._table.cards.values():
+        game._tallies._counts[card.item.key] = (90, 100) if hash(card.item.key) % 2 else (10, 100)
+    eases, origins = {0: [], 12: []}, []
+    for run, found in eases.items():
+        for _ in range(60):
+            _, player = start(game)
+            player.runs["village"] = ("a", run)
+            trial = player.trials[game.next_trial(player, "village", "endless").id]
+            found.append(game._tallies.ease(trial.item_key))
+            origins.append(trial.origin)
+    assert sum(eases[0]) / 60 > sum(eases[12]) / 60 + 0.3
+    assert 35 < origins.count("human") < 85
+
+
+def test_near_copies_are_not_shown_to_one_player(workspace: Workspace, store: Store) -> None:
+    corpus = posts(200)
+    copies = [post for post in corpus if post.split == "test"][:40]
+    make_corpus(workspace, "village", corpus)
+    add_candidates(store, "village", [post.text.replace(" the ", " a ") + " Indeed" for post in copies])
+    game = Game(workspace, store, settings=PlaySettings(attention_every=0))
+    near = [card for card in game._table.cards.values() if card.near]
+    assert len(near) >= 40
+    _, player = start(game)
+    shown = [result.card for result in play_out(game, player, "village")]
+    game.close()
+    assert shown
+    for at, card in enumerate(shown):
+        assert not {other.item.key for other in shown[:at]} & card.near
+
+
+@pytest.mark.parametrize(
+    ("text", "fit"),
+    [
+        ("1/ Let me tell you", False),
+        ("(2/5) and then", False),
+        ("That is why. 3/n", False),
+        ("So it goes (4/", False),
+        ("Read more:", False),
+        ("and it was good …", False),
+        ("Great piece by", False),
+        ("\U0001f9f5 on benches", False),
+        ("24/7 tea, and 1/2 price on Tuesdays.", True),
+        ("We won 3 / 2 yesterday in the park", True),
+        ("Half of it is mine", True),
+        ("", False),
+    ],
+)
+def test_pieces_of_threads_and_cut_off_texts_are_no_cards(text: str, fit: bool) -> None:
+    assert fit_to_show(text) is fit
+
+
+def test_the_arm_says_what_a_curator_made_of_a_candidate(workspace: Workspace, store: Store) -> None:
+    make_corpus(workspace, "village", posts(200))
+    add_candidates(store, "village", texts(100, start=300))
+    ids = [row["id"] for row in rows(store, candidates)][:4]
+    now = datetime.now(UTC)
+    with store.write() as connection:
+        connection.execute(sa.insert(curators).values(id="c", name="c", owner=True, created_at=now))
+        for at, (decision, text) in enumerate(
+            [("accept", None), ("edit", "A text that somebody mended."), ("reject", None), ("skip", None)]
+        ):
+            row = {"key": f"{at}", "candidate": ids[at], "curator": "c", "decision": decision, "text": text}
+            connection.execute(sa.insert(decisions).values(**row, seconds=1.0, via="grid", created_at=now))
+    game = Game(workspace, store)
+    cards = {card.item.key: card for deck in game.decks.values() for part in deck.strata for card in part.model}
+    game.close()
+    assert {card.arm for card in cards.values()} <= {"screened", "curated", "edited"}
+    assert ids[2] not in cards
+    for key, arm in ((ids[0], "curated"), (ids[1], "edited"), (ids[3], "screened")):
+        assert key not in cards or cards[key].arm == arm
+    if ids[1] in cards:
+        assert cards[ids[1]].item.text == "A text that somebody mended."
+
+
+def test_attention_checks_are_no_trials_and_count_in_no_score(workspace: Workspace, store: Store) -> None:
+    make_game(workspace)
+    game = Game(workspace, store, settings=PlaySettings(attention_every=5))
+    token, player = start(game)
+    checks = 0
+    for _ in range(40):
+        trial = game.next_trial(player, "village")
+        checks += trial.check is not None
+        wrong = "model" if trial.check == "human" else "human"
+        result = game.guess(player, trial.id, wrong if trial.check else "human", 900).result(WAIT)
+        assert result.check == (trial.check is not None)
+    game.close()
+    assert 4 <= checks <= 10
+    assert player.score.total == 40 - checks == count(store, guesses) == count(store, trials)
+    assert {row["rule"] for row in rows(store, player_marks)} >= {"inattentive"}
+    assert load_player(store, _hash(token)).failed_checks == checks == len(rows(store, attention_checks))
+
+
+def test_bots_are_recognised_by_how_they_play() -> None:
+    def played(times: list[int], guess: list[str], failed: int = 0) -> set[str]:
+        answers = [Answered(said, ms, guess_mark(ms, ms)) for ms, said in zip(times, guess, strict=True)]
+        return player_rules(answers, failed)
+
+    mixed = ["human", "model"] * 20
+    people = [900 + 137 * (at * at % 17) for at in range(40)]
+    assert played(people, mixed) == set()
+    assert played([200] * 10 + people[:10], mixed[:20]) == {"hasty"}
+    assert played([2_000 + at % 3 for at in range(40)], mixed) == {"regular"}
+    assert played(people, ["model"] * 40) == {"one_answer"}
+    assert played(people, mixed, failed=2) == {"inattentive"}
+    assert guess_mark(9_000, 1_000) == "clock"
+    assert guess_mark(700_000, 700_000) == "slow"
+
+
+def test_confidence_and_reasons_are_stored(game: Game, store: Store) -> None:
+    _, player = start(game)
+    result = answer_one(game, player, "classic", right=True)
+    game.give_reason(player, result.trial, "style").result(WAIT)
+    game.give_reason(player, result.trial, "knew").result(WAIT)
+    (row,) = rows(store, guesses)
+    assert (row["confidence"], row["reason"]) == ("sure", "knew")
+    with pytest.raises(TrialError):
+        game.give_reason(player, game.next_trial(player, "village").id, "style")
+
+
+@pytest.mark.parametrize(
+    "nick",
+    [
+        "",
+        "x",
+        " ",
+        "a" * 25,
+        "a" * 1_000_000,
+        "<b>bold</b>",
+        "@ada",
+        "http://x",
+        "\ud800x",
+        "раypal1",
+        "ada_baker",
+    ],
+)
+def test_hostile_nicks_are_refused(game: Game, nick: str) -> None:
+    _, player = start(game)
+    with pytest.raises(NickError):
+        game.rename(player, nick)
+
+
+def test_the_boards_list_who_wants_to_be_listed_and_no_bots(game: Game, store: Store) -> None:
+    names = ("Pia", "Ro-Bot", None)
+    for name in names:
+        _, player = start(game)
+        if name:
+            game.rename(player, name).result(WAIT)
+        for _ in range(3):
+            trial = game.next_trial(player, "village", "endless")
+            if name == "Pia":
+                player.trials[trial.id].shown_clock -= 3
+            game.guess(player, trial.id, player.trials[trial.id].origin, 3_000).result(WAIT)
+        for at in range(20):
+            trial = game.next_trial(player, "village")
+            if name == "Pia":
+                player.trials[trial.id].shown_clock -= 1 + at % 7
+            game.guess(player, trial.id, ("human", "model")[at % 2], 1_000).result(WAIT)
+    game._boards = None
+    boards = game.boards()
+    assert [(row.nick, row.best_run) for row in boards.ranked] == [("Pia", 3)]
+    assert {row.nick for row in boards.casual} == {"Pia", "Ro-Bot"}
+    _, other = start(game)
+    with pytest.raises(NickError, match="else"):
+        game.rename(other, "p i a").result(WAIT)
+    game.rename(other, None).result(WAIT)

@@ -10,6 +10,14 @@ export type Category = Schemas["Category"];
 export type Trial = Schemas["Trial"];
 export type Round = Schemas["Round"];
 export type Reveal = Schemas["Reveal"];
+/** What a card was, and where it comes from. */
+export type Sources = Pick<Reveal, "origin" | "human" | "model">;
+export type Mode = NonNullable<NonNullable<paths["/api/game/round"]["get"]["parameters"]["query"]>["mode"]>;
+export type Day = Schemas["Day"];
+export type Standing = Schemas["Standing"];
+export type Boards = Schemas["Boards"];
+export type Reason = Schemas["ReasonBody"]["reason"];
+export type Confidence = NonNullable<Schemas["GuessBody"]["confidence"]>;
 export type Score = Schemas["Score"];
 export type Setup = Schemas["Setup"];
 export type Origin = Reveal["origin"];
@@ -53,7 +61,12 @@ export async function answerOf<T>(call: Promise<{ data?: T; error?: unknown; res
 export const api = {
   state: () => answerOf<GameState>(client.GET("/api/game")),
   start: () => answerOf<Score>(client.POST("/api/game/start")),
-  round: (category: string) => answerOf<Round>(client.GET("/api/game/round", { params: { query: { category } } })),
+  round: (category: string, mode: Mode) =>
+    answerOf<Round>(client.GET("/api/game/round", { params: { query: { category, mode } } })),
   guess: (body: Answer) => answerOf<Reveal>(client.POST("/api/game/guess", { body })),
+  reason: (trial: string, reason: Reason) =>
+    answerOf<undefined>(client.POST("/api/game/reason", { body: { trial, reason } })),
+  nick: (nick: string | null) => answerOf<undefined>(client.PUT("/api/game/nick", { body: { nick } })),
+  boards: () => answerOf<Boards>(client.GET("/api/game/boards")),
   erase: () => answerOf<undefined>(client.DELETE("/api/game/player")),
 };

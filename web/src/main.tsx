@@ -9,6 +9,7 @@ import "@mantine/core/styles/Button.css";
 import "@fontsource-variable/figtree/wght.css";
 import "@fontsource-variable/fraunces/wght.css";
 import "./game/game.css";
+import "./game/modes.css";
 
 import { MantineProvider } from "@mantine/core";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
@@ -16,6 +17,7 @@ import { type ComponentType, lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 
 import { GamePage } from "./game/GamePage";
+import { LanguageProvider } from "./i18n";
 import { theme } from "./theme";
 
 const queries = new QueryClient({
@@ -35,9 +37,11 @@ createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
       <QueryClientProvider client={queries}>
-        <Suspense>
-          <Page />
-        </Suspense>
+        <LanguageProvider>
+          <Suspense>
+            <Page />
+          </Suspense>
+        </LanguageProvider>
       </QueryClientProvider>
     </MantineProvider>
   </StrictMode>,

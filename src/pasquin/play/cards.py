@@ -13,8 +13,8 @@ from pasquin.texts import normalise
 
 _STACKED_MARKS = regex.compile(r"(\p{M}{4})\p{M}+")
 _THREAD = regex.compile(
-    r"""^[\[(]?\d{1,2}\s?/\s?(?:\d{1,2}|n|x)?[\])]?(?=[\s:.)]|$)   # "1/ …", "(2/5) …", "3/n: …"
-      | (?:^|\s)[\[(]?\d{1,2}\s?/\s?(?:\d{1,2}|n|x)?[\])]?[.…]?$   # "… 1/", "… (2/5)"
+    r"""^(?!24/7)[\[(]?\d{1,2}\s?/\s?(?:\d{1,2}|n|x)?[\])]?(?=[\s:.)]|$)   # "1/ …", "(2/5) …", "3/n: …"
+      | (?:^|\s)(?!24/7)[\[(]?\d{1,2}\s?/\s?(?:\d{1,2}|n|x)?[\])]?[.…]?$   # "… 1/", "… (2/5)"
       | (?:^|\s)(?:\U0001F9F5|thread\b:?\s*(?:👇|⬇|\U0001F9F5))    # a spool, "thread" with a finger down
     """,
     regex.IGNORECASE | regex.VERBOSE,

@@ -73,10 +73,10 @@ def deal(table: Table, tallies: Tallies, player: Player, deck: Deck, mode: Mode)
 
 
 def _known(table: Table, deck: Deck, player: Player) -> Known:
-    """Cards the player has seen, and those of today's round, which are held back for it."""
+    """Cards the player has seen, those of today's round, which are held back for it, and those near to either."""
     day, seen = today(), player.seen
     held = frozenset(table.days.get((deck.corpus, day), ()))
-    return lambda card: card.item.key in held or card.known(seen)
+    return lambda card: card.known(held) or card.known(seen)
 
 
 def _as_hard_as(run: int, tallies: Tallies) -> Liking:

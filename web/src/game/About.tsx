@@ -3,6 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api } from "../api";
+import { useWords } from "../i18n";
 import { Dialog } from "./Dialog";
 import { Stored } from "./Stored";
 
@@ -10,30 +11,23 @@ type Props = { opened: boolean; onClose: () => void; started: boolean; onErased:
 
 /** What this is, for whoever asks; and the button that erases what is stored. */
 export function About({ opened, onClose, started, onErased }: Props) {
+  const t = useWords();
   return (
-    <Dialog opened={opened} onClose={onClose} title="About this game">
+    <Dialog opened={opened} onClose={onClose} title={t("about")}>
       <div className="about">
-        <p>
-          A small language model has read posts by the people named here and writes imitations of them. Half of the
-          cards are real posts, which the model has never read; half are its inventions. Both go through the same
-          cleaning and have about the same length, so only the words can tell you.
-        </p>
-        <p>
-          The AI’s texts are parody: nobody said them. After each guess you see who or what wrote the card, and for the
-          AI the real post that comes closest.
-        </p>
+        <p>{t("about_model")}</p>
+        <p>{t("about_parody")}</p>
         <Stored />
         {started && <Erase onErased={onErased} />}
-        <p className="soft small">
-          Keys: <kbd>H</kbd> or <kbd>←</kbd> human, <kbd>A</kbd> or <kbd>→</kbd> AI, <kbd>Enter</kbd> next. On a touch
-          screen, swipe the card.
-        </p>
+        <p className="soft small">{t("about_noise")}</p>
+        <p className="soft small">{t("about_keys")}</p>
       </div>
     </Dialog>
   );
 }
 
 function Erase({ onErased }: { onErased: () => void }) {
+  const t = useWords();
   const [sure, setSure] = useState(false);
   const erase = useMutation({ mutationFn: api.erase, onSuccess: onErased });
   return (
@@ -41,15 +35,15 @@ function Erase({ onErased }: { onErased: () => void }) {
       {sure ? (
         <>
           <Button color="red" loading={erase.isPending} onClick={() => erase.mutate()}>
-            Yes, erase everything
+            {t("erase_yes")}
           </Button>
           <Button variant="default" onClick={() => setSure(false)}>
-            Keep it
+            {t("erase_no")}
           </Button>
         </>
       ) : (
         <Button variant="default" onClick={() => setSure(true)}>
-          Erase my data
+          {t("erase")}
         </Button>
       )}
       {erase.isError && (

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useState } from "react";
 
 import type { Category } from "../api";
+import { useWords } from "../i18n";
 import { CategoryList } from "./CategoryList";
 import { Dialog } from "./Dialog";
 
@@ -15,8 +16,9 @@ type Props = {
 
 /** The categories in a dialogue, while playing. */
 export function CategoryChooser({ opened, onClose, ...rest }: Props) {
+  const t = useWords();
   return (
-    <Dialog opened={opened} onClose={onClose} title="Whose posts?">
+    <Dialog opened={opened} onClose={onClose} title={t("whose")}>
       <Choosing {...rest} />
     </Dialog>
   );
@@ -24,12 +26,13 @@ export function CategoryChooser({ opened, onClose, ...rest }: Props) {
 
 /** Chosen with a button, not at once: with the keyboard one passes over categories to reach another. */
 function Choosing({ categories, value, onChange }: Omit<Props, "opened" | "onClose">) {
+  const t = useWords();
   const [draft, setDraft] = useState(value);
   return (
     <>
       <CategoryList categories={categories} value={draft} onChange={setDraft} />
       <Button className="choosing" fullWidth onClick={() => draft && onChange(draft)}>
-        Play
+        {t("play")}
       </Button>
     </>
   );

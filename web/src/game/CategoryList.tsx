@@ -1,19 +1,21 @@
 import { useId } from "react";
 
 import type { Category } from "../api";
+import { type Translate, useWords } from "../i18n";
 import { categoryName } from "./categoryName";
 
 type Props = { categories: Category[]; value: string | undefined; onChange: (key: string) => void };
 
 /** The categories as a group of radio buttons; those that cannot be played are folded away, each with its reason. */
 export function CategoryList({ categories, value, onChange }: Props) {
+  const t = useWords();
   const name = useId();
   const open = categories.filter((category) => category.reason === null);
   const closed = categories.filter((category) => category.reason !== null);
   return (
     <div className="categories-all">
       <fieldset className="categories">
-        <legend className="visually-hidden">Category</legend>
+        <legend className="visually-hidden">{t("category")}</legend>
         {open.map((category) => (
           <label key={category.key} className="category">
             <input
@@ -25,14 +27,14 @@ export function CategoryList({ categories, value, onChange }: Props) {
             />
             <span className="category-words">
               <bdi className="category-name">{categoryName(category)}</bdi>
-              <span className="category-note">{note(category)}</span>
+              <span className="category-note">{note(category, t)}</span>
             </span>
           </label>
         ))}
       </fieldset>
       {closed.length > 0 && (
         <details className="closed">
-          <summary>{closed.length === 1 ? "One more is" : `${closed.length} more are`} not ready yet</summary>
+          <summary>{t.count("not_ready", closed.length)}</summary>
           <ul>
             {closed.map((category) => (
               <li key={category.key}>
@@ -47,7 +49,7 @@ export function CategoryList({ categories, value, onChange }: Props) {
   );
 }
 
-function note(category: Category): string {
-  const cards = `${category.cards.toLocaleString()} cards`;
-  return category.account ? cards : `everybody in it · ${cards}`;
+function note(category: Category, t: Translate): string {
+  const cards = t.count("cards", category.cards);
+  return category.account ? cards : t("everybody", { cards });
 }

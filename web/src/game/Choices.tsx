@@ -1,12 +1,14 @@
 import { UnstyledButton } from "@mantine/core";
 
 import type { Origin } from "../api";
+import { useWords } from "../i18n";
 import { HumanIcon, ModelIcon } from "./icons";
 
 type Props = { disabled: boolean; pending: Origin | undefined; onGuess: (origin: Origin) => void };
 
 /** The two answers. They stay focusable while a guess is on its way, so that the focus is not lost. */
 export function Choices({ disabled, pending, onGuess }: Props) {
+  const t = useWords();
   return (
     <div className="choices">
       <UnstyledButton
@@ -17,7 +19,7 @@ export function Choices({ disabled, pending, onGuess }: Props) {
         onClick={() => onGuess("human")}
       >
         <HumanIcon size={22} />
-        <span>Human</span>
+        <span>{t("human")}</span>
         <kbd aria-hidden="true">H</kbd>
       </UnstyledButton>
       <UnstyledButton
@@ -28,14 +30,14 @@ export function Choices({ disabled, pending, onGuess }: Props) {
         onClick={() => onGuess("model")}
       >
         <ModelIcon size={22} />
-        <span>AI</span>
+        <span>{t("ai")}</span>
         <kbd aria-hidden="true">A</kbd>
       </UnstyledButton>
       <p className="hint soft small" aria-hidden="true">
         <span className="hint-keys">
-          <kbd>←</kbd> human · AI <kbd>→</kbd>
+          <kbd>←</kbd> {t("hint_left")} · {t("ai")} <kbd>→</kbd>
         </span>
-        <span className="hint-swipe">Swipe the card: left for human, right for AI</span>
+        <span className="hint-swipe">{t("hint_swipe")}</span>
       </p>
     </div>
   );

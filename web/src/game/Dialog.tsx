@@ -1,10 +1,13 @@
 import { CloseButton } from "@mantine/core";
 import { type ReactNode, useEffect, useId, useRef } from "react";
 
+import { useWords } from "../i18n";
+
 type Props = { opened: boolean; onClose: () => void; title: string; children: ReactNode };
 
 /** The browser's own modal dialogue: it keeps the focus inside, closes on Escape and gives the focus back. */
 export function Dialog({ opened, onClose, title, children }: Props) {
+  const t = useWords();
   const dialog = useRef<HTMLDialogElement>(null);
   const name = useId();
   useEffect(() => {
@@ -22,7 +25,7 @@ export function Dialog({ opened, onClose, title, children }: Props) {
       <div className="dialog-inside">
         <div className="dialog-head">
           <h2 id={name}>{title}</h2>
-          <CloseButton aria-label="Close" onClick={onClose} />
+          <CloseButton aria-label={t("close")} onClick={onClose} />
         </div>
         {opened && children}
       </div>

@@ -1,30 +1,41 @@
 import { Button, Loader } from "@mantine/core";
 import { useDisclosure, useLocalStorage } from "@mantine/hooks";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { lazy, Suspense } from "react";
 
-import { api, type Category, type GameState } from "../api";
+import { api, type Category, type GameState, type Mode, type Reveal } from "../api";
+import { useWords } from "../i18n";
 import { About } from "./About";
 import { CategoryChooser } from "./CategoryChooser";
+import { Dialog } from "./Dialog";
+import { Footer } from "./Footer";
 import { Header } from "./Header";
+import { ModeBar, MODES } from "./ModeBar";
 import { Notice } from "./Notice";
 import { Play } from "./Play";
 import { StartScreen } from "./StartScreen";
 import { useSlow } from "./useSlow";
 
+const Boards = lazy(() => import("./Boards"));
+
 const LOOK_AGAIN_MS = 4_000;
 
 /** The whole page: what the server says decides which screen is shown. */
 export function GamePage() {
+  const t = useWords();
   const queries = useQueryClient();
+  const [boardsOpen, boards] = useDisclosure(false);
   const [aboutOpen, about] = useDisclosure(false);
   const [chooserOpen, chooser] = useDisclosure(false);
   const [wanted, setWanted] = useLocalStorage({ key: "pasquin-category", defaultValue: "", getInitialValueInEffect: false });
+  const [wantedMode, setMode] = useLocalStorage({ key: "pasquin-mode", defaultValue: "classic", getInitialValueInEffect: false });
   const state = useQuery({
     queryKey: ["state"],
     queryFn: api.state,
     refetchInterval: (query) => (query.state.error || query.state.data?.setup ? LOOK_AGAIN_MS : false),
   });
   const category = chosen(state.data, wanted);
+  const mode = MODES.find((each) => each === wantedMode && (each !== "daily" || category?.daily)) ?? "classic";
   const playing = Boolean(state.data?.score && category);
 
   const begun = () => queries.invalidateQueries({ queryKey: ["state"] });
@@ -39,6 +50,10 @@ export function GamePage() {
       <Header
         category={playing ? category : undefined}
         onChoose={chooser.open}
+        onBoards={() => {
+          void begun();
+          boards.open();
+        }}
         onAbout={about.open}
       />
       <main className="main">
@@ -48,13 +63,18 @@ export function GamePage() {
           retry={() => void state.refetch()}
           category={category}
           setCategory={setWanted}
+          mode={mode}
+          setMode={setMode}
           onStarted={begun}
           onChoose={chooser.open}
         />
       </main>
-      <footer className="footer">
-        Some of these texts were written by people, some by an AI that imitates them.
-      </footer>
+      <Footer />
+      <Dialog opened={boardsOpen} onClose={boards.close} title={t("boards")}>
+        <Suspense>
+          <Boards player={state.data?.player ?? null} />
+        </Suspense>
+      </Dialog>
       <About opened={aboutOpen} onClose={about.close} started={Boolean(state.data?.score)} onErased={erased} />
       <CategoryChooser
         opened={chooserOpen}
@@ -76,16 +96,20 @@ type ScreenProps = {
   retry: () => void;
   category: Category | undefined;
   setCategory: (key: string) => void;
+  mode: Mode;
+  setMode: (mode: Mode) => void;
   onStarted: () => void;
   onChoose: () => void;
 };
 
-function Screen({ state, failed, retry, category, setCategory, onStarted, onChoose }: ScreenProps) {
+function Screen({ state, failed, retry, category, setCategory, mode, setMode, onStarted, onChoose }: ScreenProps) {
+  const t = useWords();
+  const queries = useQueryClient();
   const slow = useSlow(!state && !failed);
   if (failed && !state) {
     return (
-      <Notice title="The game is out of reach" tone="trouble" action={<Button onClick={retry}>Try again now</Button>}>
-        Its server does not answer. It may be starting, or your connection is down. This page keeps trying by itself.
+      <Notice title={t("out_of_reach")} tone="trouble" action={<Button onClick={retry}>{t("try_again")}</Button>}>
+        {t("out_of_reach_text")}
       </Notice>
     );
   }
@@ -93,20 +117,20 @@ function Screen({ state, failed, retry, category, setCategory, onStarted, onChoo
     return (
       <div className="waiting" role="status">
         <Loader color="var(--ink-soft)" size="sm" aria-hidden />
-        <span>{slow ? "The server is slow to answer. Hold on …" : "Loading …"}</span>
+        <span>{t(slow ? "slow" : "loading")}</span>
       </div>
     );
   }
   if (state.setup || !category) {
     return (
-      <Notice title="No cards yet" tone="quiet">
-        <p>{state.setup?.message ?? "No category can be played at the moment."}</p>
+      <Notice title={t("no_cards")} tone="quiet">
+        <p>{state.setup?.message ?? t("no_category")}</p>
         {state.setup && (
           <p>
-            Next: <code className="command">{state.setup.command}</code>
+            {t("next_step")} <code className="command">{state.setup.command}</code>
           </p>
         )}
-        <p className="soft">This page looks again every few seconds.</p>
+        <p className="soft">{t("looks_again")}</p>
       </Notice>
     );
   }
@@ -115,14 +139,26 @@ function Screen({ state, failed, retry, category, setCategory, onStarted, onChoo
   }
   const others = state.categories.some((other) => other.reason === null && other.key !== category.key);
   return (
-    <Play
-      key={category.key}
-      category={category}
-      score={state.score}
-      onLost={onStarted}
-      onChoose={others ? onChoose : undefined}
-    />
+    <>
+      <ModeBar mode={mode} daily={category.daily} onMode={setMode} />
+      <Play
+        key={`${category.key} ${mode}`}
+        category={category}
+        mode={mode}
+        score={state.score}
+        bestRun={state.player?.best_run ?? 0}
+        onAnswered={(reveal) => queries.setQueryData<GameState>(["state"], (now) => now && answered(now, reveal))}
+        onLost={onStarted}
+        onChoose={others ? onChoose : undefined}
+      />
+    </>
   );
+}
+
+/** What is known of the player after one more answer, without asking again. */
+function answered(state: GameState, reveal: Reveal): GameState {
+  const player = state.player && { ...state.player, best_run: reveal.best_run };
+  return { ...state, score: reveal.score, player };
 }
 
 /** The wanted category when it can be played, else the first that can. */

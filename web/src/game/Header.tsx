@@ -1,25 +1,32 @@
 import { ActionIcon, UnstyledButton, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 
 import type { Category } from "../api";
+import { useWords } from "../i18n";
 import { categoryName } from "./categoryName";
-import { ChevronIcon, InfoIcon, MoonIcon, SunIcon } from "./icons";
+import { BoardIcon, ChevronIcon, InfoIcon, MoonIcon, SunIcon } from "./icons";
 
-type Props = { category: Category | undefined; onChoose: () => void; onAbout: () => void };
+type Props = { category: Category | undefined; onChoose: () => void; onBoards: () => void; onAbout: () => void };
 
-export function Header({ category, onChoose, onAbout }: Props) {
+export function Header({ category, onChoose, onBoards, onAbout }: Props) {
+  const t = useWords();
   return (
     <header className="header">
       <div className="wordmark">Pasquin</div>
       <div className="header-tools">
         {category && (
           <UnstyledButton className="category-button" onClick={onChoose} aria-haspopup="dialog">
-            <span className="visually-hidden">Category: </span>
+            <span className="visually-hidden">{t("category")}: </span>
             <bdi className="ellipsis">{categoryName(category)}</bdi>
             <ChevronIcon />
           </UnstyledButton>
         )}
+        {category && (
+          <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label={t("boards")} onClick={onBoards}>
+            <BoardIcon />
+          </ActionIcon>
+        )}
         <ColourToggle />
-        <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label="About this game" onClick={onAbout}>
+        <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label={t("about")} onClick={onAbout}>
           <InfoIcon />
         </ActionIcon>
       </div>
@@ -29,6 +36,7 @@ export function Header({ category, onChoose, onAbout }: Props) {
 
 /** Light or dark. */
 export function ColourToggle() {
+  const t = useWords();
   const { setColorScheme } = useMantineColorScheme();
   const dark = useComputedColorScheme("light", { getInitialValueInEffect: false }) === "dark";
   return (
@@ -37,7 +45,7 @@ export function ColourToggle() {
       color="gray"
       size="lg"
       className="tool"
-      aria-label={dark ? "Use light colours" : "Use dark colours"}
+      aria-label={t(dark ? "light" : "dark")}
       onClick={() => setColorScheme(dark ? "light" : "dark")}
     >
       {dark ? <SunIcon /> : <MoonIcon />}

@@ -1,65 +1,90 @@
-import { Button } from "@mantine/core";
+import { Button, UnstyledButton } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
 import { useLayoutEffect, useRef } from "react";
 
-import type { Reveal } from "../api";
+import { api, type Reason, type Reveal } from "../api";
+import { percent, type Translate, useWords } from "../i18n";
 import { CheckIcon, CrossIcon } from "./icons";
+
+const REASONS: Reason[] = ["sense", "style", "facts", "feeling", "knew"];
 
 type Props = { reveal: Reveal; onNext: () => void };
 
 /** Right or wrong, how others did, and for a model's text the real post nearest to it. */
 export function Outcome({ reveal, onNext }: Props) {
+  const t = useWords();
   const next = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => next.current?.focus({ preventScroll: true }), []);
+  const model = reveal.model ?? reveal.other?.model;
   return (
     <div className="outcome">
       <div className={`verdict ${reveal.correct ? "verdict-right" : "verdict-wrong"}`}>
         <span className="verdict-mark">{reveal.correct ? <CheckIcon /> : <CrossIcon />}</span>
         <div>
-          <strong>{rightOrWrong(reveal)}</strong> {whoItWas(reveal)}
-          {reveal.right_share !== null && (
+          <strong>{t(reveal.correct ? "verdict_right" : "verdict_wrong")}</strong> {whatItWas(reveal, t)}
+          {reveal.right_share !== null && !reveal.other && !reveal.check && (
             <span className="others">
               {" "}
-              {Math.round(reveal.right_share * 100)}% of {reveal.others.toLocaleString()} others got it right.
+              {t.count("others", reveal.others, { share: percent(t.language, reveal.right_share) })}
             </span>
           )}
         </div>
       </div>
       <Button ref={next} className="primary" size="lg" fullWidth onClick={onNext}>
-        Next <kbd aria-hidden="true">Enter</kbd>
+        {t("next")} <kbd aria-hidden="true">Enter</kbd>
       </Button>
-      {reveal.model && <Nearest model={reveal.model} />}
+      {!reveal.check && <Why key={reveal.trial} trial={reveal.trial} />}
+      {model && <Nearest model={model} />}
     </div>
   );
 }
 
 /** The outcome in one sentence, as it is read aloud. */
-export function verdict(reveal: Reveal): string {
-  return `${rightOrWrong(reveal)} ${whoItWas(reveal)}`;
+export function verdict(reveal: Reveal, t: Translate): string {
+  return `${t(reveal.correct ? "verdict_right" : "verdict_wrong")} ${whatItWas(reveal, t)}`;
 }
 
-function rightOrWrong(reveal: Reveal): string {
-  return reveal.correct ? "Right." : "Wrong.";
+function whatItWas(reveal: Reveal, t: Translate): string {
+  if (reveal.check) return t(reveal.correct ? "check_right" : "check_wrong");
+  if (reveal.other) return t(reveal.correct ? "pair_right" : "pair_wrong");
+  return t(reveal.origin === "human" ? "was_human" : "was_model");
 }
 
-function whoItWas(reveal: Reveal): string {
-  return reveal.origin === "human" ? "A person wrote this." : "The AI made this up.";
+/** Why one guessed so: one press, or none at all; the game goes on meanwhile. */
+function Why({ trial }: { trial: string }) {
+  const t = useWords();
+  const say = useMutation({ mutationFn: (reason: Reason) => api.reason(trial, reason) });
+  return (
+    <div className="why" role="group" aria-label={t("why")}>
+      <span className="soft small">{t("why")}</span>
+      {REASONS.map((reason) => (
+        <UnstyledButton
+          key={reason}
+          className="chip"
+          aria-pressed={say.variables === reason && !say.isError}
+          onClick={() => say.mutate(reason)}
+        >
+          {t(`reason_${reason}`)}
+        </UnstyledButton>
+      ))}
+    </div>
+  );
 }
 
 function Nearest({ model }: { model: NonNullable<Reveal["model"]> }) {
+  const t = useWords();
   const { nearest, longest_run: run, similarity } = model;
   if (!nearest) return null;
   return (
     <figure className="nearest">
       <figcaption>
-        The nearest real post, by <bdi>{nearest.author}</bdi>
-        <span className="nearest-figures">
-          {Math.round(similarity * 100)}% alike; the longest run they share is {run} characters.
-        </span>
+        {t.rich("nearest", { author: <bdi>{nearest.author}</bdi> })}
+        <span className="nearest-figures">{t("nearest_figures", { share: percent(t.language, similarity), run })}</span>
       </figcaption>
       <blockquote dir="auto">{nearest.text}</blockquote>
       {nearest.url && (
         <a href={nearest.url} target="_blank" rel="noopener noreferrer nofollow">
-          See the post<span className="visually-hidden"> (opens a new tab)</span>
+          {t("see_post")} <span className="visually-hidden">{t("new_tab")}</span>
         </a>
       )}
     </figure>

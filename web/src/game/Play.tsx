@@ -2,33 +2,53 @@ import { Button } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { api, ApiError, type Answer, type Category, type Origin, type Score } from "../api";
+import { api, ApiError, type Answer, type Category, type Confidence as Level, type Mode, type Origin, type Reveal, type Score } from "../api";
+import { useWords } from "../i18n";
+import { categoryName } from "./categoryName";
 import { Choices } from "./Choices";
+import { Confidence } from "./Confidence";
 import { Notice } from "./Notice";
 import { Outcome, verdict } from "./Outcome";
+import { Pair } from "./Pair";
 import { PostCard } from "./PostCard";
+import { DailyEnd, Share } from "./RoundEnd";
 import { ScoreLine } from "./ScoreLine";
+import { sound } from "./sound";
 import { useKeys } from "./useKeys";
 import { useSlow } from "./useSlow";
 
 const RETRIES = 4;
 
-type Props = { category: Category; score: Score; onLost: () => void; onChoose: (() => void) | undefined };
+type Props = {
+  category: Category;
+  mode: Mode;
+  score: Score;
+  bestRun: number;
+  onLost: () => void;
+  onAnswered: (reveal: Reveal) => void;
+  onChoose: (() => void) | undefined;
+};
 
-/** One card after another: show, guess, reveal, next. */
-export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
+/** One card (or pair) after another: show, guess, reveal, next. */
+export function Play({ category, mode, score: firstScore, bestRun: firstBest, onLost, onAnswered, onChoose }: Props) {
+  const t = useWords();
   const [number, setNumber] = useState(0);
   const [history, setHistory] = useState<boolean[]>([]);
   const [score, setScore] = useState(firstScore);
+  const [bestRun, setBestRun] = useState(firstBest);
+  const [sureness, setSureness] = useState<Level | null>(null);
   const shownAt = useRef(0);
 
   const round = useQuery({
-    queryKey: ["round", category.key, number],
-    queryFn: () => api.round(category.key),
+    queryKey: ["round", category.key, mode, number],
+    queryFn: () => api.round(category.key, mode),
     staleTime: Infinity,
     gcTime: 0,
     retry: (count, error) => count < 1 && isTransient(error),
-    refetchInterval: (query) => (query.state.error && isTransient(query.state.error) ? 4_000 : false),
+    refetchInterval: (query) => {
+      const waiting = query.state.error ? isTransient(query.state.error) : mode === "daily" && query.state.data?.day === null;
+      return waiting ? 4_000 : false;
+    },
   });
   const guess = useMutation({
     mutationFn: (answer: Answer) => api.guess(answer),
@@ -36,6 +56,10 @@ export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
     retryDelay: (count) => 300 * 2 ** count,
     onSuccess: (reveal) => {
       setScore(reveal.score);
+      setBestRun(reveal.best_run);
+      onAnswered(reveal);
+      if (reveal.check) return;
+      sound(reveal.correct);
       setHistory((past) => [...past, reveal.correct].slice(-10));
     },
     onError: (error) => {
@@ -44,6 +68,7 @@ export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
   });
 
   const trial = round.data?.trial ?? undefined;
+  const other = round.data?.other ?? undefined;
   const reveal = guess.data;
   const { mutate, reset } = guess;
   const idle = guess.isIdle;
@@ -55,58 +80,107 @@ export function Play({ category, score: firstScore, onLost, onChoose }: Props) {
     if (round.error instanceof ApiError && round.error.status === 401) onLost();
   }, [round.error, onLost]);
 
+  const answer = useCallback(
+    (id: string, origin: Origin) => {
+      if (!idle) return;
+      const response_ms = Math.round(performance.now() - shownAt.current);
+      mutate({ trial: id, guess: origin, response_ms, confidence: sureness });
+    },
+    [idle, mutate, sureness],
+  );
   const choose = useCallback(
     (origin: Origin) => {
-      if (!trial || !idle) return;
-      mutate({ trial: trial.id, guess: origin, response_ms: Math.round(performance.now() - shownAt.current) });
+      if (!trial) return;
+      if (mode !== "pair") answer(trial.id, origin);
+      else if (other) answer((origin === "human" ? trial : other).id, "human");
     },
-    [trial, idle, mutate],
+    [answer, mode, trial, other],
   );
   const next = useCallback(() => {
     reset();
+    setSureness(null);
     setNumber((before) => before + 1);
   }, [reset]);
-  useKeys({ onGuess: choose, onNext: next, revealed: Boolean(reveal) });
+  const confide = useCallback((level: Level) => setSureness((now) => (now === level ? null : level)), []);
+  useKeys({ onGuess: choose, onConfidence: confide, onNext: next, revealed: Boolean(reveal) });
 
   const slow = useSlow(round.isPending || guess.isPending);
 
   if (round.isError && !trial) {
     return (
-      <Notice title="No card came" tone="trouble" action={<Button onClick={() => void round.refetch()}>Try again now</Button>}>
-        {round.error.message} {isTransient(round.error) && "This page keeps trying by itself; your score is safe."}
+      <Notice title={t("no_card_came")} tone="trouble" action={<Button onClick={() => void round.refetch()}>{t("try_again")}</Button>}>
+        {round.error.message} {isTransient(round.error) && t("keeps_trying")}
       </Notice>
     );
   }
+  const name = categoryName(category);
   if (round.data && !trial) {
+    if (mode === "daily") {
+      const day = round.data.day;
+      return (
+        <Notice title={t(day ? "daily_done" : "no_cards")} tone="quiet">
+          {day ? <DailyEnd day={day} category={name} /> : t("daily_wait")}
+        </Notice>
+      );
+    }
     return (
-      <Notice title="That was all of it" tone="quiet" action={onChoose && <Button onClick={onChoose}>Choose another category</Button>}>
-        <p>{round.data.message}</p>
-        <p>
-          You were right {score.right} times out of {score.total}. Best streak: {score.best_streak}.
-        </p>
+      <Notice title={t("all_seen")} tone="quiet" action={onChoose && <Button onClick={onChoose}>{t("other_category")}</Button>}>
+        <p>{t("all_seen_text", { name })}</p>
+        <p>{t("all_seen_score", { right: score.right, total: score.total, best: score.best_streak })}</p>
       </Notice>
     );
   }
+  const at = round.data?.position ?? 0;
+  const over = reveal && mode === "endless" && !reveal.check && !reveal.correct ? (reveal.run ?? 0) : undefined;
   return (
-    <section className="play" aria-label="Game">
-      <h1 className="visually-hidden">Human or AI?</h1>
+    <section className="play" aria-label={t("title")}>
+      <h1 className={mode === "pair" ? "pair-question" : "visually-hidden"}>{t(mode === "pair" ? "which_human" : "title")}</h1>
       <p className="visually-hidden" role="status">
-        {reveal ? verdict(reveal) : trial?.text}
+        {reveal ? verdict(reveal, t) : trial?.text}
       </p>
-      <ScoreLine score={score} history={history} />
-      <PostCard trial={trial} reveal={reveal} guessed={guess.variables?.guess} slow={slow} onGuess={choose} />
-      {reveal ? (
-        <Outcome reveal={reveal} onNext={next} />
+      <ScoreLine
+        mode={mode}
+        score={score}
+        history={history}
+        run={reveal?.run ?? at}
+        bestRun={bestRun}
+        day={reveal?.day ?? round.data?.day ?? null}
+        at={at}
+      />
+      {mode === "pair" ? (
+        <Pair
+          trials={[trial, other]}
+          reveal={reveal}
+          picked={guess.variables?.trial}
+          slow={slow}
+          onPick={(id) => answer(id, "human")}
+        />
       ) : (
-        <Choices
-          disabled={!trial || !idle}
-          pending={guess.variables?.guess}
+        <PostCard
+          trial={trial}
+          reveal={reveal?.check ? undefined : reveal}
+          guessed={guess.variables?.guess}
+          slow={slow}
           onGuess={choose}
         />
       )}
+      {over !== undefined && (
+        <div className="run-over">
+          <strong>{t("run_over", { count: over })}</strong> {t("run_best", { count: bestRun })}
+          {over > 0 && <Share line={t("share_run", { count: over })} category={name} />}
+        </div>
+      )}
+      {reveal ? (
+        <Outcome reveal={reveal} onNext={next} />
+      ) : (
+        <>
+          {mode !== "pair" && <Choices disabled={!trial || !idle} pending={guess.variables?.guess} onGuess={choose} />}
+          <Confidence value={sureness} onChange={setSureness} />
+        </>
+      )}
       {guess.isPending && slow && (
         <p className="soft centred" role="status">
-          Your guess is on its way. The server is slow to answer …
+          {t("guess_slow")}
         </p>
       )}
       {guess.isError && guess.variables && (
@@ -120,6 +194,7 @@ type UnsentProps = { error: Error; answer: Answer; onAgain: () => void; onNext: 
 
 /** A guess that did not arrive: kept, and sent again when asked or when the connection is back. */
 function Unsent({ error, answer, onAgain, onNext }: UnsentProps) {
+  const t = useWords();
   const again = isTransient(error);
   useEffect(() => {
     if (!again) return;
@@ -130,14 +205,14 @@ function Unsent({ error, answer, onAgain, onNext }: UnsentProps) {
       window.removeEventListener("online", onAgain);
     };
   }, [again, onAgain]);
+  const said = answer.guess === "human" ? t("human").toLowerCase() : t("ai");
   return (
     <div className="problem" role="alert">
       <p>
-        {error.message}{" "}
-        {again && `Your guess (${answer.guess === "human" ? "human" : "AI"}) is kept and will be sent as soon as it is back.`}
+        {error.message} {again && t("guess_kept", { guess: said })}
       </p>
       <Button variant="default" onClick={again ? onAgain : onNext}>
-        {again ? "Send it again now" : "Next card"}
+        {t(again ? "again" : "next_card")}
       </Button>
     </div>
   );

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
 
-import type { Origin, Reveal, Trial } from "../api";
+import type { Origin, Sources, Trial } from "../api";
+import { useWords } from "../i18n";
 import { CardBack } from "./CardBack";
 import { useSwipe } from "./useSwipe";
 
@@ -9,19 +10,26 @@ const VERY_LONG = 420;
 
 type Props = {
   trial: Trial | undefined;
-  reveal: Reveal | undefined;
+  reveal: Sources | undefined;
   guessed: Origin | undefined;
   slow: boolean;
-  onGuess: (origin: Origin) => void;
+  label?: string;
+  focused?: boolean;
+  onGuess?: (origin: Origin) => void;
 };
 
 /** A post: masked in front, the same for both origins; who or what wrote it on the back. */
-export function PostCard({ trial, reveal, guessed, slow, onGuess }: Props) {
+export function PostCard({ trial, reveal, guessed, slow, label, focused = true, onGuess }: Props) {
+  const t = useWords();
   const front = useRef<HTMLElement>(null);
-  const swipe = useSwipe<Origin>(Boolean(trial) && !guessed, ["human", "model"], onGuess);
+  const swipe = useSwipe<Origin>(
+    Boolean(trial) && !guessed && Boolean(onGuess),
+    ["human", "model"],
+    onGuess ?? (() => undefined),
+  );
   useEffect(() => {
-    if (trial) front.current?.focus({ preventScroll: true });
-  }, [trial]);
+    if (trial && focused) front.current?.focus({ preventScroll: true });
+  }, [trial, focused]);
   const style = swipe.offset
     ? { transform: `translateX(${swipe.offset}px) rotate(${swipe.offset / 28}deg)`, transition: "none" }
     : undefined;
@@ -32,12 +40,12 @@ export function PostCard({ trial, reveal, guessed, slow, onGuess }: Props) {
           ref={front}
           className="card card-front"
           tabIndex={-1}
-          aria-label="Who wrote this?"
+          aria-label={label ?? t("who")}
           aria-hidden={reveal ? true : undefined}
           aria-busy={!trial}
         >
           <Mask />
-          {trial ? <PostText text={trial.text} /> : <Placeholder slow={slow} />}
+          {trial ? <Front trial={trial} /> : <Placeholder slow={slow} />}
           <div className="card-foot" aria-hidden="true">
             <span className="blur blur-date" />
             <span className="blur blur-likes" />
@@ -50,11 +58,18 @@ export function PostCard({ trial, reveal, guessed, slow, onGuess }: Props) {
           className={`lean lean-${swipe.offset < 0 ? "human" : "model"}${swipe.leaning ? " lean-set" : ""}`}
           aria-hidden="true"
         >
-          {swipe.offset < 0 ? "Human" : "AI"}
+          {swipe.offset < 0 ? t("human") : t("ai")}
         </span>
       )}
     </div>
   );
+}
+
+/** The post's text, or on an attention check what to press. */
+function Front({ trial }: { trial: Trial }) {
+  const t = useWords();
+  if (trial.check === null) return <PostText text={trial.text} />;
+  return <PostText text={`${t("check")}. ${t(`check_${trial.check}`)}`} />;
 }
 
 function Mask() {
@@ -79,10 +94,11 @@ function PostText({ text }: { text: string }) {
 }
 
 function Placeholder({ slow }: { slow: boolean }) {
+  const t = useWords();
   return (
     <div className="text placeholder" role="status">
-      <span className="visually-hidden">Loading the next card</span>
-      {slow ? <span className="soft">The server is slow to answer. Hold on …</span> : null}
+      <span className="visually-hidden">{t("loading_card")}</span>
+      {slow ? <span className="soft">{t("slow")}</span> : null}
     </div>
   );
 }

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 
 import { api, type Category } from "../api";
+import { useWords } from "../i18n";
 import { CategoryList } from "./CategoryList";
 import { Stored } from "./Stored";
 
@@ -9,30 +10,28 @@ type Props = { categories: Category[]; value: string; onChange: (key: string) =>
 
 /** The first screen: what this is, what is stored, and starting as consent. */
 export function StartScreen({ categories, value, onChange, onStarted }: Props) {
+  const t = useWords();
   const start = useMutation({ mutationFn: api.start, onSuccess: onStarted });
   return (
     <section className="start">
-      <h1>Human or AI?</h1>
-      <p className="lead">
-        A person wrote some of these posts. An AI that learned from them made up the others. You see one at a time,
-        without a name, a picture or a date. Which is it?
-      </p>
+      <h1>{t("title")}</h1>
+      <p className="lead">{t("start_lead")}</p>
       {categories.length > 1 && (
         <>
-          <h2>Whose posts?</h2>
+          <h2>{t("whose")}</h2>
           <CategoryList categories={categories} value={value} onChange={onChange} />
         </>
       )}
       <Stored />
       {start.isError && (
         <p className="problem" role="alert">
-          {start.error.message} Nothing is lost: try again.
+          {t("start_failed", { message: start.error.message })}
         </p>
       )}
       <Button className="primary" size="lg" fullWidth loading={start.isPending} onClick={() => start.mutate()}>
-        Start playing
+        {t("start")}
       </Button>
-      <p className="soft small">By starting you agree to that. No account, no e-mail. Please don’t search the web for the posts.</p>
+      <p className="soft small">{t("start_agree")}</p>
     </section>
   );
 }

@@ -76,6 +76,12 @@ export const CrossIcon = ({ size }: Size) => (
   </Icon>
 );
 
+export const BoardIcon = () => (
+  <Icon>
+    <path d="M4 20v-7h5v7M9.5 20V5h5v15M15 20v-9h5v9M3 20h18" />
+  </Icon>
+);
+
 export const ChevronIcon = ({ size = 16 }: Size) => (
   <Icon size={size}>
     <path d="m6 9.5 6 6 6-6" />

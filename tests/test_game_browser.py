@@ -304,14 +304,14 @@ def test_hostile_posts_and_names_do_nothing_and_break_nothing(
     handles = ('<img src=x onerror=alert("name")>', "\u202eevil\u0301\u0301\u0301" + "w" * 200)
     corpus = [
         dataclasses.replace(
-            post, text=f"{HOSTILE[at % len(HOSTILE)]} {at}", url="javascript:alert(9)" if at % 2 else post.url
+            post, text=f"{HOSTILE[at % len(HOSTILE)]} {post.text}", url="javascript:alert(9)" if at % 2 else post.url
         )
         for at, post in enumerate(posts(80, handles=handles))
     ]
     workspace = Workspace.create(tmp_path)
     make_corpus(workspace, "hostile", corpus)
     store = Store.of(workspace)
-    written = [f"{text} {at + 1000}" for at, text in enumerate(HOSTILE * 4)]
+    written = [f"{text} {own}" for text, own in zip(HOSTILE * 4, texts(4 * len(HOSTILE), start=1_000), strict=True)]
     add_candidates(store, "hostile", written, accounts=handles, nearest=[post.uri for post in corpus[:20]])
     store.close()
     with serving(workspace) as url:

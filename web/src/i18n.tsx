@@ -49,10 +49,6 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
       current = false;
     };
   }, [language]);
-  useEffect(() => {
-    document.documentElement.lang = loaded.language;
-    document.title = `${loaded.words.title ?? english.title} · Pasquin`;
-  }, [loaded]);
   const choose = (code: string) => {
     localStorage.setItem(STORED, code);
     setLanguage(code);

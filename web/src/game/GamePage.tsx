@@ -1,7 +1,7 @@
 import { Button, Loader } from "@mantine/core";
 import { useDisclosure, useLocalStorage } from "@mantine/hooks";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useEffect } from "react";
 
 import { api, type Category, type GameState, type Mode, type Reveal } from "../api";
 import { useWords } from "../i18n";
@@ -34,6 +34,10 @@ export function GamePage() {
     queryFn: api.state,
     refetchInterval: (query) => (query.state.error || query.state.data?.setup ? LOOK_AGAIN_MS : false),
   });
+  useEffect(() => {
+    document.documentElement.lang = t.language;
+    document.title = `${t("title")} · Pasquin`;
+  }, [t]);
   const category = chosen(state.data, wanted);
   const mode = MODES.find((each) => each === wantedMode && (each !== "daily" || category?.daily)) ?? "classic";
   const playing = Boolean(state.data?.score && category);

@@ -18,7 +18,9 @@ export function DailyEnd({ day, category }: { day: Day; category: string }) {
   return (
     <>
       <p className="squares" role="img" aria-label={t("daily_result", { right, total: played.length })}>
-        {squares(day.results)}
+        {day.results.map((result, at) => (
+          <i key={at} className={`square ${result === null ? "" : result ? "dot-right" : "dot-wrong"}`} />
+        ))}
       </p>
       <p>
         <strong>{t("daily_result", { right, total: played.length })}</strong> {t("daily_next")}

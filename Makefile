@@ -4,10 +4,11 @@ VENV ?= .venv
 DEMO ?=
 PYTEST ?=
 FUZZ ?=
+LOCK ?=
 
 export VENV
 
-.PHONY: demo test lint fuzz soak web clean
+.PHONY: demo test lint lock fuzz soak web clean
 .SILENT:
 
 demo:  ## the whole path on data and a model from the package registry; options: make demo DEMO="--minutes 1"
@@ -24,6 +25,11 @@ lint:  ## ruff, mypy and the layers
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python lock.py --check
+
+lock:  ## renew requirements.lock for what pyproject.toml asks; LOCK="--upgrade" takes the newest versions
+	test -x $(VENV)/bin/ruff || $(PYTHON) bootstrap.py test
+	$(VENV)/bin/python lock.py $(LOCK)
 
 fuzz:  ## a million spoilt documents for every reader together, half an hour (pip install atheris); FUZZ="RUNS [READER...]"
 	$(VENV)/bin/python tests/fuzz_guided.py $(FUZZ)

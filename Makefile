@@ -8,7 +8,7 @@ LOCK ?=
 
 export VENV
 
-.PHONY: demo test lint lock fuzz soak web clean
+.PHONY: demo test lint lock fuzz soak web wheel clean
 .SILENT:
 
 demo:  ## the whole path on data and a model from the package registry; options: make demo DEMO="--minutes 1"
@@ -40,6 +40,10 @@ soak:  ## the long ones: publishers killed 3,000 times a network
 
 web:  ## build the pages
 	$(PYTHON) bootstrap.py demo
+
+wheel: web  ## dist/pasquin-VERSION-py3-none-any.whl with the pages inside
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	ls dist/pasquin-*.whl
 
 clean:  ## remove what was built; posts, corpora and models stay
 	rm -rf $(VENV) build dist web/node_modules src/pasquin/server/static

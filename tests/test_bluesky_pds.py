@@ -97,6 +97,11 @@ def test_account_is_read_whole_then_by_changes(pds: LocalPds) -> None:
     assert len(whole.posts) == 402
     (nothing,) = source(pds).posts(anna.did, changes.cursor)
     assert nothing == Page((), share=1.0)
+    # A deletion that the changes did not show is found when the whole is due, though nothing is new then.
+    (due,) = source(pds, bluesky_whole_hours=0).posts(anna.did, changes.cursor)
+    assert deleted(uris[:402] + new, due.complete) == [uris[200]]
+    (nothing,) = source(pds, bluesky_whole_hours=0).posts(anna.did, due.cursor)
+    assert nothing == Page((), share=1.0)
     (again,) = source(pds).posts(anna.did, "no cursor of ours")
     assert len(again.posts) == 402
 

@@ -271,13 +271,16 @@ def test_a_page_without_news_moves_the_cursor(workspace: Workspace, monkeypatch:
 
 
 def test_ctrl_c_ends_many_sources_at_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = install(monkeypatch, FakeNetwork(page=1, delay=0.01))
-    for number in range(6):
-        network.add(f"a{number}", texts(30, start=30 * number))
     main = threading.main_thread().ident
     assert main is not None
-    timer = threading.Timer(0.4, lambda: signal.pthread_kill(main, signal.SIGINT))
-    timer.start()
+
+    def press_ctrl_c(account: str, start: int) -> None:
+        if (account, start) == ("a0", 3):  # the pages before it are stored
+            signal.pthread_kill(main, signal.SIGINT)
+
+    network = install(monkeypatch, FakeNetwork(page=1, delay=0.01, on_page=press_ctrl_c))
+    for number in range(6):
+        network.add(f"a{number}", texts(30, start=30 * number))
     began = time.monotonic()
     with pytest.raises(Interrupted, match="Run the same command again"):
         collect(workspace, [f"fake:a{number}" for number in range(6)])
@@ -285,6 +288,7 @@ def test_ctrl_c_ends_many_sources_at_once(workspace: Workspace, monkeypatch: pyt
     kept = len(stored(workspace))
     assert 0 < kept < 180
     assert not list(workspace.root.rglob("*.incoming.tmp"))
+    network.on_page = None
     result = collect(workspace, [f"fake:a{number}" for number in range(6)])
     assert kept + result["new"] == 180 == len(stored(workspace))
 

@@ -220,9 +220,9 @@ def test_parquet_says_the_same_and_other_kinds_are_refused(workspace: Workspace,
     number = make_played(workspace, WORLD)
     target = tmp_path / "it's guesses.parquet"
     result = measure(workspace, export=target)
-    found = duckdb.execute(
+    (found,) = duckdb.execute(
         "SELECT count(*), avg((guess = 'human')::int) FILTER (origin = 'model') FROM read_parquet(?)", [str(target)]
-    ).fetchone()
+    ).fetchall()
     assert found == (number, pytest.approx(result["fool_rate"]["value"]))
     assert {file.name for file in tmp_path.iterdir() if file.is_file()} == {
         "it's guesses.parquet",

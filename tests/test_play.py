@@ -565,7 +565,9 @@ def test_hostile_nicks_are_refused(game: Game, nick: str) -> None:
         game.rename(player, nick)
 
 
-def test_the_boards_list_who_wants_to_be_listed_and_no_bots(game: Game, store: Store) -> None:
+def test_the_boards_list_who_wants_to_be_listed_and_no_bots(workspace: Workspace, store: Store) -> None:
+    make_game(workspace)
+    game = Game(workspace, store, settings=PlaySettings(attention_every=0))
     names = ("Pia", "Ro-Bot", None)
     for name in names:
         _, player = start(game)
@@ -589,3 +591,4 @@ def test_the_boards_list_who_wants_to_be_listed_and_no_bots(game: Game, store: S
     with pytest.raises(NickError, match="else"):
         game.rename(other, "p i a").result(WAIT)
     game.rename(other, None).result(WAIT)
+    game.close()

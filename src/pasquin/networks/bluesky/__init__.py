@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -55,7 +55,16 @@ _STATES: Final = {
 }
 
 
-_Marks = dict[str, tuple[str, float]]
+class _Mark(NamedTuple):
+    """How far an account was read: `revision` (or `list:` and a key), when it was last read whole, and whether only
+    changes were read since."""
+
+    revision: str = ""
+    read_whole: float = 0.0
+    by_changes: bool = False
+
+
+_Marks = dict[str, _Mark]
 
 
 def bluesky(settings: CollectSettings) -> BlueskySource:
@@ -86,7 +95,8 @@ class _Found:
 
 
 class BlueskySource:
-    """The reading side of Bluesky. A cursor is a JSON object: DID -> `[revision read last, when it was read whole]`.
+    """The reading side of Bluesky. A cursor is a JSON object: DID -> `[revision read last, when it was read whole,
+    whether only changes were read since]`.
 
     In the place of the revision stands `list:` and the last key where posts are listed.
     """
@@ -157,12 +167,13 @@ class BlueskySource:
 
     def _from_repository(self, identity: Identity, marks: _Marks) -> Iterator[Page]:
         """Pages of the repository, or of what changed in it. Raises InputError when it is damaged."""
-        known, read_whole = _revision(marks, identity)
+        known, read_whole, by_changes = _revision(marks, identity)
         latest = self._latest(identity)
-        if latest == known:
+        is_fresh = self._is_fresh(read_whole)
+        if latest == known and (is_fresh or not by_changes):  # changes may have hidden a deletion
             yield Page((), share=1.0)
             return
-        since = known if known and known < latest and self._is_fresh(read_whole) else None
+        since = known if known and known < latest and is_fresh else None
         with tempfile.TemporaryFile(prefix="pasquin-") as handle:
             yield from self._pages(identity, self._download(identity, since, handle), marks)
 
@@ -172,7 +183,7 @@ class BlueskySource:
         A first reading that was cut off goes on where it was; one of all posts that were read before begins anew, as
         only a list without a break says what was deleted.
         """
-        mark, read_whole = marks.get(identity.did, ("", 0.0))
+        mark, read_whole, _ = marks.get(identity.did, _Mark())
         is_listed = mark.startswith(MARK)
         start = mark.removeprefix(MARK) if is_listed and (not read_whole or self._is_fresh(read_whole)) else ""
         is_again = is_listed and not start
@@ -182,12 +193,12 @@ class BlueskySource:
             uris += page.uris
             last = page.after
             if not is_again:
-                marks[identity.did] = (MARK + last, read_whole if is_listed else 0.0)
+                marks[identity.did] = _Mark(MARK + last, read_whole if is_listed else 0.0)
             posts = self._counted(page.posts)
             cursor = None if is_again else _cursor(marks)
             yield Page(posts, cursor, +page.skipped, tuple(page.unreadable), current=True)
         if not start or not read_whole:
-            marks[identity.did] = (MARK + last, int(time.time()))
+            marks[identity.did] = _Mark(MARK + last, int(time.time()))
         prefix = f"at://{identity.did}/{POSTS}"
         complete = Complete("bluesky", identity.did, prefix, tuple(uris)) if uris and not start else None
         yield Page((), _cursor(marks), share=1.0, complete=complete)
@@ -253,10 +264,11 @@ class BlueskySource:
                 found.posts = []
         _explain(found, download)
         complete = cursor = None
-        known, read_whole = _revision(marks, identity)
+        known, read_whole, _ = _revision(marks, identity)
         is_older = repository.rev < known  # a lagging copy or a backup: what it lacks was not deleted
         if download.is_consistent and not found.damage and not is_older:
-            marks[identity.did] = (repository.rev, read_whole if download.is_partial else int(time.time()))
+            is_partial = download.is_partial
+            marks[identity.did] = _Mark(repository.rev, read_whole if is_partial else int(time.time()), is_partial)
             cursor = _cursor(marks)
             prefix = f"at://{identity.did}/{POSTS}"
             complete = Complete("bluesky", identity.did, prefix, tuple(found.uris), tuple(found.gaps))
@@ -369,14 +381,14 @@ def _explain(found: _Found, download: _Download) -> None:
         found.damage.append(Quarantined(after, f"part of the repository is missing, up to {before}", b""))
 
 
-def _revision(marks: _Marks, identity: Identity) -> tuple[str, float]:
-    """The revision of a repository that was read last, and when it was read whole; empty where there was none."""
-    mark, read_whole = marks.get(identity.did, ("", 0.0))
-    return ("", 0.0) if mark.startswith(MARK) else (mark, read_whole)
+def _revision(marks: _Marks, identity: Identity) -> _Mark:
+    """The mark of a repository that was read; an empty one where there was none."""
+    mark = marks.get(identity.did, _Mark())
+    return _Mark() if mark.revision.startswith(MARK) else mark
 
 
 def _cursor(marks: _Marks) -> str:
-    return orjson.dumps(marks, option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps({did: list(mark) for did, mark in marks.items()}, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _marks(cursor: str | None) -> _Marks:
@@ -386,8 +398,14 @@ def _marks(cursor: str | None) -> _Marks:
     except orjson.JSONDecodeError:
         return {}
     marks = content.items() if isinstance(content, dict) else ()
-    return {
-        did: (mark[0], mark[1])
-        for did, mark in marks
-        if isinstance(mark, list) and len(mark) == 2 and isinstance(mark[0], str) and isinstance(mark[1], int | float)
-    }
+    return {did: mark for did, content in marks if (mark := _mark(content))}
+
+
+def _mark(content: object) -> _Mark | None:
+    """One account's mark; that of an older version has two values, the second of which may be of changes."""
+    match content:
+        case [str(revision), int() | float() as read_whole]:
+            return _Mark(revision, read_whole, by_changes=True)
+        case [str(revision), int() | float() as read_whole, bool(by_changes)]:
+            return _Mark(revision, read_whole, by_changes)
+    return None

@@ -4,7 +4,8 @@
 
 The peer is DuckDB's `read_json` of the same file with the same columns named, in the same run, in its own process like
 ours: it only reads, where Pasquin also checks every line, finds identities, looks for what is there already and syncs
-what it writes. Megabytes are those of the decompressed lines. Without FILE the real tweets beside the checkout are
+what it writes. Megabytes are those of the decompressed lines; processor seconds are of all threads together, and say
+more than seconds when the machine does other work meanwhile. Without FILE the real tweets beside the checkout are
 used, or invented ones where there are none, and an invented plain file of 200 MB beside it: the last line is about
 that one. `--megabytes 100 1000 5000` takes invented files of these sizes instead, one run each: the memory curve.
 """
@@ -21,6 +22,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tweets" / "vc.jsonl.gz"
@@ -49,18 +51,28 @@ def duckdb_reads(file: Path, folder: Path) -> int:
         return int(database.execute("SELECT count(*) FROM t").fetchall()[0][0])
 
 
-def measured(work: Callable[[Path, Path], int], file: Path) -> tuple[float, float, int]:
-    """Seconds, peak megabytes and posts of `work` in a process of its own, imports included."""
+@dataclass(frozen=True)
+class Run:
+    """What one run took, imports included: seconds, processor seconds of all threads, peak megabytes; and its posts."""
+
+    seconds: float
+    processor: float
+    peak: float
+    posts: int
+
+
+def measured(work: Callable[[Path, Path], int], file: Path) -> Run:
+    """A run of `work` in a process of its own."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool, tempfile.TemporaryDirectory() as folder:
         return pool.apply(_timed, (work, file, Path(folder)))
 
 
-def _timed(work: Callable[[Path, Path], int], file: Path, folder: Path) -> tuple[float, float, int]:
-    began = time.perf_counter()
+def _timed(work: Callable[[Path, Path], int], file: Path, folder: Path) -> Run:
+    began, worked = time.perf_counter(), time.process_time()
     posts = work(file, folder)
-    seconds = time.perf_counter() - began
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, posts
+    seconds, processor = time.perf_counter() - began, time.process_time() - worked
+    return Run(seconds, processor, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, posts)
 
 
 def invent(path: Path, megabytes: float) -> Path:
@@ -97,23 +109,28 @@ def compared(file: Path, runs: int) -> dict[str, float]:
     with opener(file, "rb") as handle:
         megabytes = sum(len(chunk) for chunk in iter(lambda: handle.read(2**20), b"")) / 1e6
     rows = {"pasquin collect": ours, "duckdb read_json": duckdb_reads}
-    results: dict[str, list[tuple[float, float, int]]] = {name: [] for name in rows}
+    results: dict[str, list[Run]] = {name: [] for name in rows}
     for _ in range(runs):
         for name, work in rows.items():
             results[name].append(measured(work, file))
     print(f"{file.name}: {megabytes:,.1f} MB, median of {runs} runs")
-    speeds, peaks = {}, {}
-    for name, measurements in results.items():
-        seconds = statistics.median(second for second, _, _ in measurements)
-        speeds[name], peaks[name] = megabytes / seconds, max(peak for _, peak, _ in measurements)
-        rate = measurements[0][2] / seconds
-        print(f"{name:18} {seconds:7.2f} s {speeds[name]:9.1f} MB/s {rate:11,.0f} posts/s {peaks[name]:7.0f} MB")
+    speeds, efforts, peaks = {}, {}, {}
+    for name, found in results.items():
+        seconds = statistics.median(run.seconds for run in found)
+        efforts[name] = statistics.median(run.processor for run in found)
+        speeds[name], peaks[name] = megabytes / seconds, max(run.peak for run in found)
+        print(
+            f"{name:18} {seconds:7.2f} s {efforts[name]:7.2f} processor s {speeds[name]:9.1f} MB/s "
+            f"{found[0].posts / seconds:11,.0f} posts/s {peaks[name]:7.0f} MB"
+        )
     mine, peer = speeds["pasquin collect"], speeds["duckdb read_json"]
     return {
         "mb_per_second": round(mine, 2),
         "duckdb_mb_per_second": round(peer, 2),
         "ratio": round(mine / peer, 4),
         "peak_mb": round(peaks["pasquin collect"], 1),
+        "mb_per_processor_second": round(megabytes / efforts["pasquin collect"], 2),
+        "processor_ratio": round(efforts["duckdb read_json"] / efforts["pasquin collect"], 4),
     }
 
 

@@ -18,7 +18,7 @@ from pasquin.networks.files.reading import InputFile
 from pasquin.networks.files.twint import TWINT, read_line
 from pasquin.records import Post
 from pasquin.workspace import Workspace
-from pasquin.workspace.post_table import PostTable, open_memory
+from pasquin.workspace.post_table import PostTable
 from pasquin.workspace.shards import posts_query
 
 TWEETS = Path(__file__).parents[2] / "shared" / "data" / "tweets" / "vc.jsonl.gz"
@@ -98,9 +98,9 @@ def read(path: Path, small: int) -> tuple[list[Post], Counter[str], list[object]
     quarantined: list[object] = []
     in_bulk = False
     file = InputFile(path)
-    with open_memory() as database:
+    with bulk.open_bulk() as reader:
         for block in bulk.blocks(file, LIMIT, 50_000):
-            found = bulk.read_block(database, file, block, TWINT, LIMIT, small)
+            found = bulk.read_block(reader, file, block, TWINT, LIMIT, small)
             in_bulk |= isinstance(found.posts, PostTable)
             posts.extend(found.posts)
             skipped.update(found.skipped)

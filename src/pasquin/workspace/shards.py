@@ -187,7 +187,7 @@ class ShardWriter:
             try:
                 for folder, query in self._plan(page, counts):
                     self._write_shard(folder, query, source)
-                self._execute(f"INSERT INTO known SELECT md5_number(uri) FROM {page}")
+                self._execute("INSERT INTO known FROM keys")
             except BaseException:
                 self._start_anew()
                 raise
@@ -270,7 +270,7 @@ class ShardWriter:
             yield from (glob_literal(path) for path in sorted(folder.glob("*.parquet")))
 
     def _keep_new(self, page: str, accounts: Iterable[tuple[str, str]]) -> None:
-        """Leave in the table `page` the first post of each uri that no shard has."""
+        """Leave in `page` the first post of each uri that no shard has, and put the keys of these into `keys`."""
         folders = {self._workspace.posts / network / folder_name(account) for network, account in accounts}
         folders |= {folder.parent / SHARED for folder in folders}
         new = sorted(folders - self._folders)
@@ -278,11 +278,19 @@ class ShardWriter:
         if shards:
             self._database.execute("INSERT INTO known SELECT md5_number(uri) FROM read_parquet(?)", [shards])
         self._folders |= folders
-        if self._execute(f"SELECT count(*) > count(DISTINCT uri) FROM {page}")[0][0]:
+        self._execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT md5_number(uri) AS key FROM {page}")
+        repeated, there = self._execute(
+            # `known` may be large: it is looked through for the few keys of this page, never the other way round.
+            "SELECT (SELECT count(*) > count(DISTINCT key) FROM keys), "
+            "(SELECT count(*) > 0 FROM known WHERE key IN (FROM keys))"
+        )[0]
+        if repeated:
             self._execute(f"DELETE FROM {page} WHERE rowid NOT IN (SELECT min(rowid) FROM {page} GROUP BY uri)")
-        # `known` may be large: it is looked through for the few keys of this page, never the other way round.
-        there = f"SELECT key FROM known WHERE key IN (SELECT md5_number(uri) FROM {page})"
-        self._execute(f"DELETE FROM {page} WHERE md5_number(uri) IN ({there})")
+        if there:
+            found = "SELECT key FROM known WHERE key IN (FROM keys)"
+            self._execute(f"DELETE FROM {page} WHERE md5_number(uri) IN ({found})")
+        if repeated or there:
+            self._execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT md5_number(uri) AS key FROM {page}")
 
     def _update(self, page: str, shards: list[str], rights: Rights | None, current: bool) -> int:
         """Bring posts that are there up to those in `incoming`, shard by shard in place; how many."""

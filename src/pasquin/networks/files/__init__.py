@@ -10,22 +10,18 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page, Quarantined
-from pasquin.networks.files.bulk import BulkFormat, blocks, read_block
+from pasquin.networks.files.bulk import BulkFormat, BulkReader, blocks, open_bulk, read_block
 from pasquin.networks.files.reading import Deleted, InputFile, Reader, Reading, find_files
 from pasquin.networks.files.remote import fetched, is_url, local_path
 from pasquin.networks.files.tables import read_csv, read_jsonl, read_parquet
 from pasquin.networks.files.texts import find_fortunes, read_fortune, read_text
 from pasquin.networks.files.twint import TWINT, read_twint
 from pasquin.records import Post
-from pasquin.workspace.post_table import open_memory
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 PAGE_BYTES: Final = 32 * 2**20
 """Characters of text (and pieces of quarantine) held before a page is handed on, whatever `page_posts` says."""
@@ -105,8 +101,8 @@ class FileSource:
 
     def _in_bulk(self, files: Sequence[InputFile], format: BulkFormat) -> Iterator[Page]:
         """Pages of blocks; the next block is read while the last one is being stored."""
-        with open_memory() as database, ThreadPoolExecutor(1, "pasquin-read") as ahead:
-            pages = self._block_pages(files, format, database)
+        with open_bulk() as reader, ThreadPoolExecutor(1, "pasquin-read") as ahead:
+            pages = self._block_pages(files, format, reader)
             following = ahead.submit(next, pages, None)
             try:
                 while (page := following.result()) is not None:
@@ -116,14 +112,12 @@ class FileSource:
                 following.cancel()
                 ahead.submit(pages.close).result()
 
-    def _block_pages(
-        self, files: Sequence[InputFile], format: BulkFormat, database: DuckDBPyConnection
-    ) -> Generator[Page]:
+    def _block_pages(self, files: Sequence[InputFile], format: BulkFormat, reader: BulkReader) -> Generator[Page]:
         limit = self.settings.max_line_bytes
         for file in files:
             try:
                 for block in blocks(file, limit, self.settings.page_posts):
-                    found = read_block(database, file, block, format, limit)
+                    found = read_block(reader, file, block, format, limit)
                     yield Page(found.posts, None, found.skipped, tuple(found.quarantined), _share(files))
             except InputError as exc:
                 if len(files) == 1:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -21,17 +23,17 @@ from pasquin.errors import disk_errors
 from pasquin.networks import Quarantined
 from pasquin.networks.files.reading import EXCERPT, InputFile, Reading
 from pasquin.records import Post
-from pasquin.workspace.post_table import PostTable
-from pasquin.workspace.shards import COLUMNS
+from pasquin.workspace.post_table import PostTable, open_memory
+from pasquin.workspace.shards import COLUMNS, glob_literal, sql_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-BLOCK: Final = 24 * 2**20
+BLOCK: Final = 32 * 2**20
 """Bytes of lines that are read together."""
 SMALL: Final = 256 * 2**10
 """A smaller block is not worth the effort."""
-_LONGEST: Final = 2**20
+_LONGEST: Final = 2 * 2**20
 """Bytes of a line that DuckDB is given; it reads in pieces of twice that, one a core."""
 
 LineParser = Callable[[InputFile, int, bytes], Reading | None]
@@ -150,10 +152,67 @@ def _too_long(file: InputFile, number: int, limit: int, line: bytes) -> Quaranti
     return file.quarantine(number, f"the line is longer than {limit:,} bytes", line)
 
 
+class BulkReader:
+    """Loads lines into tables of the process's own database; make one with `open_bulk`."""
+
+    def __init__(self, database: DuckDBPyConnection, folder: Path) -> None:
+        """`database` is one of `open_memory`; `folder`, an empty one, is for the file that DuckDB reads."""
+        self.database = database
+        self._file = folder / "0.jsonl"
+        self._number = 0
+
+    def load(self, pieces: Sequence[bytes], count: int, format: BulkFormat) -> str | None:
+        """The name of a new table of `count` lines in their order; None when DuckDB does not like them."""
+        import duckdb
+
+        name = PostTable.new_name()
+        keys = ", ".join(f"{key}: '{kind}'" for key, kind in format.keys.items())
+        self._write(pieces)
+        try:
+            lines = (
+                f"read_json({sql_text(glob_literal(self._file))}, format = 'newline_delimited', "
+                f"maximum_object_size = {_LONGEST}, columns = {{{keys}}})"
+            )
+            rows = self.database.execute(
+                f"CREATE TABLE {name} AS SELECT {format.select}, coalesce({format.plain}, false) AS plain "
+                f"FROM ({format.prepare} FROM {lines})"
+            ).fetchall()
+        except (duckdb.InvalidInputException, duckdb.ConversionException):
+            return None
+        if rows[0][0] == count:
+            return name
+        self.database.execute(f"DROP TABLE {name}")  # blank lines have no row
+        return None
+
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        """Put the pieces in the place of those before.
+
+        The same file is written over, as pages that the disk's cache has to find anew cost five times what copying
+        does, and gets another name, so that nothing remembered of it is taken for what is there now.
+        """
+        with disk_errors("write a temporary file"):
+            before, self._number = self._file, self._number + 1
+            self._file = before.with_stem(str(self._number))
+            if self._number > 1:
+                before.rename(self._file)
+            with self._file.open("r+b" if self._number > 1 else "wb") as file:
+                file.writelines(pieces)
+                file.truncate()
+
+
+@contextmanager
+def open_bulk() -> Iterator[BulkReader]:
+    """A reader of blocks, with its temporary file. Raises ResourceError when there is no room for one."""
+    with disk_errors("write a temporary file"):
+        folder = tempfile.TemporaryDirectory(prefix="pasquin-", ignore_cleanup_errors=True)
+    with folder, open_memory() as database:
+        yield BulkReader(database, Path(folder.name))
+
+
 def read_block(
-    database: DuckDBPyConnection, file: InputFile, block: Block, format: BulkFormat, limit: int, small: int = SMALL
+    reader: BulkReader, file: InputFile, block: Block, format: BulkFormat, limit: int, small: int = SMALL
 ) -> BlockReading:
-    """All that a block holds; `database` is one of `open_memory`. Raises ResourceError when the disk is full."""
+    """All that a block holds. Raises ResourceError when the disk is full."""
     if block.too_long is not None:
         return BlockReading(quarantined=[block.too_long])
 
@@ -162,7 +221,7 @@ def read_block(
         return _too_long(file, number, limit, line) if len(line) > limit else format.parse(file, number, line)
 
     if block.size >= small:
-        name = _load(database, block.pieces, block.count, format)
+        name = reader.load(block.pieces, block.count, format)
         positions: Sequence[int] = range(block.count)
         found: dict[int, Reading | None] = {}
         if name is None:
@@ -171,9 +230,9 @@ def read_block(
             found = {position: parsed(position, line) for position, line in broken.items()}
             # A post in a line that is not in the table would come out of its turn, so there is none then.
             if good and not any(isinstance(reading, Post) for reading in found.values()):
-                name = _load(database, [b"\n".join(good.values())], len(good), format)
+                name = reader.load([b"\n".join(good.values())], len(good), format)
         if name is not None:
-            return _joined(database, name, block, positions, found, parsed)
+            return _joined(reader.database, name, block, positions, found, parsed)
     reading = BlockReading()
     readings = (reading.sort(parsed(position, line)) for position, line in enumerate(block.lines()))
     reading.posts = tuple(post for post in readings if post is not None)
@@ -197,32 +256,6 @@ def _sorted_out(lines: Sequence[bytes], format: BulkFormat) -> tuple[dict[int, b
 
 def _is_list_of_objects(value: object) -> bool:
     return value is None or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
-
-
-def _load(database: DuckDBPyConnection, pieces: Sequence[bytes], count: int, format: BulkFormat) -> str | None:
-    """The name of a new table of `count` lines in their order; None when DuckDB does not like them."""
-    import duckdb
-
-    name = PostTable.new_name()
-    keys = ", ".join(f"{key}: '{kind}'" for key, kind in format.keys.items())
-    with disk_errors("write a temporary file"), tempfile.NamedTemporaryFile(prefix="pasquin-", suffix=".jsonl") as file:
-        file.writelines(pieces)
-        file.flush()
-        try:
-            rows = database.execute(
-                f"""
-                CREATE TABLE {name} AS SELECT {format.select}, coalesce({format.plain}, false) AS plain
-                FROM ({format.prepare} FROM read_json(
-                    '{file.name}', format = 'newline_delimited', maximum_object_size = {_LONGEST}, columns = {{{keys}}}
-                ))
-                """
-            ).fetchall()
-        except (duckdb.InvalidInputException, duckdb.ConversionException):
-            return None
-    if rows[0][0] == count:
-        return name
-    database.execute(f"DROP TABLE {name}")  # blank lines have no row
-    return None
 
 
 def _joined(

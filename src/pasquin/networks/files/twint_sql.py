@@ -59,7 +59,8 @@ _TEXT_IS_PLAIN: Final = rf"""CASE
     WHEN ascii(tweet) BETWEEN 65 AND 90 OR ascii(tweet) BETWEEN 97 AND 122 OR ascii(tweet) BETWEEN 33 AND 44
         OR ascii(tweet) = 46 OR ascii(tweet) = 64
     THEN {_is_text("tweet")} AND (NOT starts_with(tweet, 'RT @') OR regexp_matches(tweet, '^RT @[A-Za-z0-9_]'))
-    ELSE regexp_matches(tweet, '[\p{{L}}\p{{N}}\p{{P}}\p{{S}}]') AND ascii(tweet) <> 91 AND ascii(tweet) <> 123
+    ELSE (ascii(tweet) BETWEEN 161 AND 5759 OR ascii(tweet) > 12288 OR regexp_matches(tweet, '[!-~]'))
+        AND ascii(tweet) <> 91 AND ascii(tweet) <> 123
         AND NOT regexp_full_match(tweet, '-?[0-9][0-9.eE+-]*') AND tweet <> '-inf' AND tweet <> '-Infinity'
     END AND strlen(tweet) <= {_MOST_BYTES} AND NOT contains(tweet, chr(0))"""
 _REPLIES_ARE_PLAIN: Final = rf"""CASE
@@ -70,12 +71,12 @@ _REPLIES_ARE_PLAIN: Final = rf"""CASE
         AND coalesce({_OTHER_NAME} <> '' AND {_OTHER_NAME} <> 'true' AND {_OTHER_NAME} <> 'false', true),
     false))) = 0 END"""
 _REST: Final = (
-    "concat_ws(' ', user_id, username, 'c' || coalesce(conversation_id, ''), 'g' || coalesce(language, ''), "
-    "'r' || coalesce(retweet, ''), 'l' || coalesce(likes_count, ''), 'r' || coalesce(retweets_count, ''))"
+    "concat(user_id, ' ', username, ' c', conversation_id, ' g', language, ' r', retweet, ' l', likes_count, "
+    "' r', retweets_count)"
 )
 _REST_IS_PLAIN: Final = f"'[0-9]+ {_NAME} c[0-9]* g(?:[A-Za-z][A-Za-z-]*)? r(?:true|false)? l[0-9]* r[0-9]*'"
 
-PREPARE: Final = f"SELECT *, {ID} AS id, {MOMENT} AS moment"
+PREPARE: Final = f"SELECT *, {ID} AS id, {MOMENT} AS moment, {_CREATED_AT} AS published"
 """What is worked out first of the values read, as both of the following use it."""
 
 SELECT: Final = f"""
@@ -84,7 +85,7 @@ SELECT: Final = f"""
     user_id AS account,
     username AS handle,
     tweet AS text,
-    {_CREATED_AT} AS created_at,
+    published AS created_at,
     language AS lang,
     CASE WHEN conversation_id <> id THEN
         CASE WHEN {_ANSWERS_OTHERS} THEN 'https://x.com/i/status/' || conversation_id END END AS reply_to,
@@ -102,5 +103,5 @@ PLAIN: Final = f"""
     AND coalesce(strlen(language) BETWEEN 1 AND 20 AND {_is_text("language")}, true)
     AND coalesce(retweet <> '', true)
     AND coalesce(strlen(likes_count) BETWEEN 1 AND 18, true) AND coalesce(strlen(retweets_count) BETWEEN 1 AND 18, true)
-    AND ({_CREATED_AT}) IS NOT NULL
+    AND published IS NOT NULL
     AND {_REPLIES_ARE_PLAIN}"""

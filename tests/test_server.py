@@ -166,6 +166,10 @@ def test_strange_requests_get_a_sentence_and_no_server_error(client: TestClient)
         assert response.status_code == 422, body
         assert set(response.json()) == {"message"}
         assert "script" not in response.text
+    as_text = client.post("/api/game/guess", content=json.dumps(good), headers={"content-type": "text/plain"})
+    assert as_text.status_code == 422
+    assert client.get("/api/game/round").status_code == 422
+    assert client.get("/api/game/round", params={"category": "village", "mode": "blitz"}).status_code == 422
     for category in ("", "nowhere", "\x00", "../..", "village/" + "x" * 500):
         response = client.get("/api/game/round", params={"category": category})
         assert response.status_code in {404, 422}

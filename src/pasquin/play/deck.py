@@ -12,7 +12,6 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +19,8 @@ from datetime import datetime
 from typing import Final
 
 from pasquin.play.cards import Card, size
+from pasquin.play.coins import COINS
 
-_COINS: Final = secrets.SystemRandom()
 _BIN_RATIOS: Final = (1.06, 1.12, 1.25, 1.6)
 _QUICK_DRAWS: Final = 16
 _ERAS: Final = 3
@@ -81,7 +80,7 @@ class Deck:
         if stratum is None:
             return None
         wanted = _some_size(stratum)
-        return _near_size(_COINS.choice((stratum.human, stratum.model)), wanted, known, liking)
+        return _near_size(COINS.choice((stratum.human, stratum.model)), wanted, known, liking)
 
     def draw_pair(self, known: Known) -> tuple[Card, Card] | None:
         """A card of each origin of nearly the same length, in an even coin's order; None when there is no stratum."""
@@ -90,18 +89,18 @@ class Deck:
             return None
         wanted = _some_size(stratum)
         one, other = (_near_size(side, wanted, known) for side in (stratum.human, stratum.model))
-        return (one, other) if _COINS.random() < 0.5 else (other, one)
+        return (one, other) if COINS.random() < 0.5 else (other, one)
 
     def _stratum(self, known: Known) -> Stratum | None:
         """A stratum by weight that still has a card of each origin, so that the coin is never forced."""
         if not self.strata:
             return None
         for _ in range(_QUICK_DRAWS):
-            stratum = self.strata[bisect.bisect_right(self._weights, _COINS.randrange(self._weights[-1]))]
+            stratum = self.strata[bisect.bisect_right(self._weights, COINS.randrange(self._weights[-1]))]
             if all(any(not known(card) for card in side) for side in (stratum.human, stratum.model)):
                 return stratum
         rest = [stratum for stratum in (_unknown(stratum, known) for stratum in self.strata) if stratum.pairs]
-        return _COINS.choices(rest, [stratum.pairs for stratum in rest])[0] if rest else None
+        return COINS.choices(rest, [stratum.pairs for stratum in rest])[0] if rest else None
 
 
 def _unknown(stratum: Stratum, known: Known) -> Stratum:
@@ -110,8 +109,8 @@ def _unknown(stratum: Stratum, known: Known) -> Stratum:
 
 
 def _some_size(stratum: Stratum) -> float:
-    drawn = _COINS.choice(_COINS.choice((stratum.human, stratum.model)))
-    return size(drawn) * _COINS.uniform(1 - _JITTER, 1 + _JITTER)
+    drawn = COINS.choice(COINS.choice((stratum.human, stratum.model)))
+    return size(drawn) * COINS.uniform(1 - _JITTER, 1 + _JITTER)
 
 
 def _near_size(cards: Sequence[Card], wanted: float, known: Known, liking: Liking | None = None) -> Card:

@@ -20,7 +20,7 @@ from pasquin.play.boards import Boards, NickError, check_nick, read_boards
 from pasquin.play.daily import Day, plan_days, today
 from pasquin.play.deck import Deck
 from pasquin.play.items import build_decks, candidates_state
-from pasquin.play.ledger import Ledger
+from pasquin.play.ledger import Ledger, Tell
 from pasquin.play.marks import guess_mark, player_rules
 from pasquin.play.players import LoadedTrial, Player, load_player, opposite
 from pasquin.play.refusals import CategoryError, PlayerError, TrialError
@@ -59,6 +59,10 @@ class Game:
         self._table: Table
         self._load_cards()
         self._ledger = Ledger(store)
+
+    def tell_through(self, tell: Tell) -> None:
+        """Have what is on the disk told by `tell`, an event loop's `call_soon_threadsafe`."""
+        self._ledger.tell_through(tell)
 
     def close(self) -> None:
         """Finish writing."""
@@ -220,9 +224,9 @@ class Game:
     def _write_trials(self, player: Player, *shown: LoadedTrial) -> None:
         if shown[0].check:
             row = {"id": shown[0].id, "player": player.id, "wanted": shown[0].origin, "shown_at": shown[0].shown_at}
-            written = self._ledger.insert(attention_checks, row)
+            written = self._ledger.insert_soon(attention_checks, row)
         else:
-            written = self._ledger.insert(trials, *(_trial_row(player, trial) for trial in shown))
+            written = self._ledger.insert_soon(trials, *(_trial_row(player, trial) for trial in shown))
         for trial in shown:
             trial.written = written
 
@@ -288,7 +292,7 @@ class Game:
         now = datetime.now(UTC)
         for rule in player_rules(player.answers, player.failed_checks) - player.marks:
             player.marks.add(rule)
-            self._ledger.insert(player_marks, {"player": player.id, "rule": rule, "at": now})
+            self._ledger.insert_soon(player_marks, {"player": player.id, "rule": rule, "at": now})
 
     def _result(self, player: Player, trial: LoadedTrial, *, counted: bool) -> Result:
         """The result of an answered trial; `counted` when the answer is in the tallies already."""

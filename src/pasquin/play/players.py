@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,13 +9,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from pasquin.play.coins import COINS
 from pasquin.play.marks import Answered
 from pasquin.records import Arm, Mode, Origin
 from pasquin.store import Store
 from pasquin.store.schema import attention_checks, guesses, player_marks, players, trials
 
 DAILY_ROUND: Final = 10
-_COINS: Final = secrets.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Player:
         """Whether an attention check comes next, about every `every` cards (0: never); counts one card down."""
         due = every > 0 and self.until_check is not None and self.until_check <= 1
         if self.until_check is None or due:
-            self.until_check = _COINS.randint(max(1, every * 4 // 5), max(1, every * 6 // 5))
+            self.until_check = COINS.randint(max(1, every * 4 // 5), max(1, every * 6 // 5))
         else:
             self.until_check -= 1
         return due

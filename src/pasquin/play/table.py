@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pasquin.play.cards import Card
+from pasquin.play.coins import COINS
 from pasquin.play.daily import Day, today
 from pasquin.play.deck import Deck, Known, Liking
 from pasquin.play.players import LoadedTrial, Player
@@ -17,7 +18,6 @@ from pasquin.play.refusals import FinishedError
 from pasquin.play.results import Tallies
 from pasquin.records import Mode
 
-_COINS: Final = secrets.SystemRandom()
 _EASIEST: Final = 0.85
 _HARDEST: Final = 0.2
 _HARDER: Final = 0.06
@@ -61,14 +61,14 @@ def deal(table: Table, tallies: Tallies, player: Player, deck: Deck, mode: Mode)
     """The next card for `player`, or pair of cards, noted as open but not yet written. Raises FinishedError."""
     if mode == "daily":
         return (_daily(table, player, deck),)
-    if mode != "pair" and player.check_is_due(table.attention_every):
-        return (_check(player, deck.key, mode),)
     if mode == "pair":
         return _pair(player, deck, _known(table, deck, player))
     run, at = player.runs.get(deck.key) or (secrets.token_hex(16), 0)
     card = deck.draw(_known(table, deck, player), _as_hard_as(at, tallies) if mode == "endless" else None)
     if card is None:
         raise FinishedError(_finished(deck, player))
+    if player.check_is_due(table.attention_every):
+        return (_check(player, deck.key, mode),)
     return (_issue(player, deck.key, card, mode, *((run, at) if mode == "endless" else (None, None))),)
 
 
@@ -134,7 +134,7 @@ def _check(player: Player, category: str, mode: Mode) -> LoadedTrial:
         id=secrets.token_hex(16),
         category=category,
         item_key="",
-        origin=_COINS.choice(("human", "model")),
+        origin=COINS.choice(("human", "model")),
         shown_at=datetime.now(UTC),
         mode=mode,
         check=True,

@@ -58,6 +58,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running.tell_through(asyncio.get_running_loop().call_soon_threadsafe)
         refreshing = asyncio.create_task(_refresh(running, curating))
         yield
         refreshing.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,11 +24,14 @@ from pasquin.play import (
 from pasquin.play import Score as GameScore
 from pasquin.records import Mode
 from pasquin.server.limits import Limits
+from pasquin.server.quick import QuickRoute, invalid, quick, read_body
 from pasquin.server.setup import SetupStep, setup_step
 
 COOKIE = "pasquin_player"
 _COOKIE_SECONDS = 180 * 24 * 3600
 _FEW_OTHERS = 3
+_LONGEST_CATEGORY = 400
+_MODES: frozenset[str] = frozenset(get_args(Mode))
 
 OriginName = Literal["human", "model"]
 
@@ -226,7 +229,7 @@ class Reveal(_Answer):
     right_share: float | None
 
 
-router = APIRouter(prefix="/api/game", tags=["game"])
+router = APIRouter(prefix="/api/game", tags=["game"], route_class=QuickRoute)
 
 
 async def _game(request: Request) -> Game:
@@ -297,7 +300,7 @@ async def start(request: Request, response: Response, game: GameDependency) -> S
 async def round_(
     game: GameDependency,
     player: PlayerDependency,
-    category: Annotated[str, Query(max_length=400)],
+    category: Annotated[str, Query(max_length=_LONGEST_CATEGORY)],
     mode: Mode = "classic",
 ) -> Round:
     """The player's card in a category and mode: the open one, else a new one."""
@@ -317,11 +320,29 @@ async def round_(
     )
 
 
+@quick(round_)
+async def _quick_round(request: Request) -> Round:
+    game, player = await _game(request), await _player(request)
+    query = request.query_params
+    category, mode = query.get("category"), query.get("mode", "classic")
+    if category is None or len(category) > _LONGEST_CATEGORY:
+        raise invalid("query", "category")
+    if mode not in _MODES:
+        raise invalid("query", "mode")
+    return await round_(game, player, category, cast(Mode, mode))
+
+
 @router.post("/guess", responses=_ERRORS | _WRITE_ERRORS)
 async def guess(game: GameDependency, player: PlayerDependency, body: GuessBody) -> Reveal:
     """Answer a trial; the reveal comes once the guess is on the disk. The first answer counts, however often sent."""
     answer = game.guess(player, body.trial, body.guess, body.response_ms, body.confidence)
     return _reveal(await asyncio.wrap_future(answer))
+
+
+@quick(guess)
+async def _quick_guess(request: Request) -> Reveal:
+    game, player = await _game(request), await _player(request)
+    return await guess(game, player, await read_body(request, GuessBody))
 
 
 @router.post("/reason", status_code=204, responses=_ERRORS | _WRITE_ERRORS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import math
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from pasquin.errors import PasquinError
 _BURST_SECONDS: Final = 10.0
 _SALT_SECONDS: Final = 3_600.0
 _MOST_BUCKETS: Final = 50_000
+_IPV4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 
 
 class TooFastError(PasquinError):
@@ -69,8 +71,10 @@ class Limits:
 
 
 def _network(address: str | None) -> str:
+    if address and _IPV4.fullmatch(address):
+        return address.rpartition(".")[0]
     try:
         found = ipaddress.ip_address(address or "")
     except ValueError:
         return address or ""
-    return str(ipaddress.ip_network((found, 24 if found.version == 4 else 48), strict=False))
+    return str(ipaddress.ip_network((found, 48), strict=False)) if found.version == 6 else ""

@@ -8,7 +8,7 @@ LOCK ?=
 
 export VENV
 
-.PHONY: demo test lint lock fuzz soak web wheel clean
+.PHONY: demo test lint lock fuzz soak web wheel docs clean
 .SILENT:
 
 demo:  ## the whole path on data and a model from the package registry; options: make demo DEMO="--minutes 1"
@@ -40,6 +40,14 @@ soak:  ## the long ones: publishers killed 3,000 times a network
 
 web:  ## build the pages
 	$(PYTHON) bootstrap.py demo
+
+docs:  ## renew the generated pages, then build the docs site into build/site; a link that leads nowhere is an error
+	$(PYTHON) bootstrap.py test
+	$(VENV)/bin/python docs/make_cli_reference.py
+	$(VENV)/bin/python docs/make_settings_reference.py
+	$(VENV)/bin/python docs/images/make_architecture_picture.py
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	echo "build/site/index.html"
 
 wheel: web  ## dist/pasquin-VERSION-py3-none-any.whl with the pages inside
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .

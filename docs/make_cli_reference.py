@@ -5,14 +5,14 @@ python docs/make_cli_reference.py
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from pasquin.cli import app
+
 HERE = Path(__file__).parent
-PASQUIN = Path(sys.executable).parent / "pasquin"
 HEAD = """# Commands
 
 Made from `pasquin COMMAND --help` by `docs/make_cli_reference.py`. Every command prints data on stdout and talk on
@@ -22,9 +22,10 @@ stderr; with `--json`, stdout carries one JSON object. Exit codes: 0 done, 1 fai
 
 def help_of(*command: str) -> str:
     """What `pasquin COMMAND --help` prints at 100 columns."""
-    environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"}
-    run = subprocess.run([PASQUIN, *command, "--help"], capture_output=True, text=True, check=True, env=environment)
-    return "\n".join(line.rstrip() for line in run.stdout.strip().splitlines())
+    done = CliRunner().invoke(app, [*command, "--help"], prog_name="pasquin", terminal_width=98)
+    if done.exit_code != 0:
+        raise ValueError(f"`pasquin {' '.join(command)} --help` failed: {done.output}")
+    return "\n".join(line.rstrip() for line in done.output.strip().splitlines())
 
 
 def reference() -> str:

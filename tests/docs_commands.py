@@ -1,0 +1,75 @@
+"""The commands that stand in the docs: found in fenced blocks and in `code`, and parsed by the command line itself."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from pasquin.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+@dataclass(frozen=True)
+class Line:
+    """One command of a page. `fenced`: it stands in a block, as something to type."""
+
+    words: tuple[str, ...]
+    fenced: bool
+
+    @property
+    def text(self) -> str:
+        """As typed."""
+        return " ".join(self.words)
+
+    @property
+    def mention(self) -> bool:
+        """`pasquin train` in a sentence names a command, it is not one to type."""
+        return not self.fenced and all(re.fullmatch(r"[a-z]+", word) for word in self.words)
+
+
+def lines(page: Path) -> list[Line]:
+    """What a page tells people to type, in order: lines of `pasquin`, `cd`, `cp` in blocks, and `pasquin …` in code."""
+    found = []
+    for block, span in re.findall(r"```[a-z]*\n(.*?)```|`(pasquin [a-z][^`\n]*)`", page.read_text(), re.S):
+        for line in (block or span).splitlines():
+            typed = re.sub(r"^[*/\d ,-]+ (?=cd )", "", line.split("  #")[0].split(" #")[0])
+            for part in re.split(r"&&|;|>/dev/null", typed):
+                if re.match(r"\s*(pasquin|cd|cp) ", part) and "Usage:" not in part and "…" not in part:
+                    found.append(Line(tuple(shlex.split(part)), fenced=bool(block)))
+    return found
+
+
+@cache
+def _program() -> Any:
+    return get_command(app)
+
+
+def parse(words: tuple[str, ...]) -> dict[str, Any]:
+    """What the command line makes of a command (without `pasquin`); raises what it raises for a wrong one."""
+    context = _program().make_context("pasquin", list(words))
+    command, rest = context.command, [*context._protected_args, *context.args]
+    while hasattr(command, "commands"):
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+        rest = [*context._protected_args, *context.args]
+    return dict(context.params)
+
+
+def resolves(words: tuple[str, ...]) -> bool:
+    """Whether words name a command (or a group of commands)."""
+    command = _program()
+    for word in words:
+        if not hasattr(command, "commands"):
+            return True
+        if word not in command.commands:
+            return False
+        command = command.commands[word]
+    return True

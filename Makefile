@@ -17,7 +17,7 @@ demo:  ## the whole path on data and a model from the package registry; options:
 
 test:  ## the whole test suite; options: make test PYTEST="-k collect -n 0"
 	$(PYTHON) bootstrap.py test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 $(PYTEST)
 
 lint:  ## ruff, mypy and the layers
 	$(PYTHON) bootstrap.py test

@@ -389,3 +389,29 @@ def test_the_command_prints_figures_or_one_json_object(workspace: Workspace) -> 
     assert json.loads(run.stdout)["players"] == 40
     run = program("measure", "nothing", cwd=workspace.root)
     assert (run.returncode, "Traceback" in run.stderr) == (1, False)
+
+
+def test_detectors_need_no_players_and_read_with_the_model(
+    workspace: Workspace, store: Store, tiny_model: Path
+) -> None:
+    from test_generate import add_model
+
+    make_game(workspace, n=400, generated=200)
+    add_model(workspace, "village", tiny_model)
+    with store.write() as connection:
+        connection.execute(sa.update(candidates).values(model_hash="f" * 64))
+        generation = connection.execute(sa.select(candidates.c.generation)).scalars().first()
+    rejected = workspace.root / "generated" / "rejected" / f"village_{generation}.jsonl"
+    rejected.parent.mkdir(parents=True)
+    reasons = ["near", "verbatim", "incomplete", "near"]
+    lines = [json.dumps({"position": 900 + at, "reason": reason}) for at, reason in enumerate(reasons)]
+    rejected.write_text("\n".join([*lines, lines[0], '{"position": 9']))
+    result = measure(workspace, detectors=True)
+    assert [row["name"].split()[0] for row in result["detectors"]] == ["words", "likelihood", "length"]
+    assert 0 <= result["detectors"][1]["auc"]["value"] <= 1
+    written = result["copies"]["n"] - 3
+    assert result["copies"] == {"verbatim_rate": 1 / (written + 3), "near_rate": 2 / (written + 3), "n": written + 3}
+    words = " ".join(printed(result))
+    assert "No guesses yet" in words
+    assert "MAUVE" in words
+    assert "likelihood" in render(result)

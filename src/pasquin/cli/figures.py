@@ -19,7 +19,7 @@ def measure(
     export: Annotated[
         Path | None, typer.Option(help="Write the anonymised guesses to this .csv or .parquet, with a codebook.")
     ] = None,
-    detectors: Annotated[bool, typer.Option("--detectors", help="Let programs guess, too, beside the people.")] = False,
+    detectors: Annotated[bool, typer.Option("--detectors", help="Let programs guess, too; needs no players.")] = False,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:

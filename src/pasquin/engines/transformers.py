@@ -83,6 +83,15 @@ class Transformers:
         """See `Engine.generate`. A new batch begins when the one before has ended."""
         return complete(self.session(batch), prompts, sampling, self._end_id, self._tokenizer)
 
+    def losses(self, ids: torch.Tensor) -> torch.Tensor:
+        """The loss of each token behind the first, in nats, (rows, tokens - 1), of token ids padded on the right."""
+        import torch
+
+        ids = ids.to(self._model.device)
+        with torch.inference_mode():
+            logits = self._model(input_ids=ids[:, :-1]).logits.float()
+            return torch.nn.functional.cross_entropy(logits.mT, ids[:, 1:], reduction="none").cpu()
+
     def session(self, batch: int = 128) -> Waves:
         """See `Engine.session`."""
         return Waves(self._model, self._end_id, batch)

@@ -3,8 +3,8 @@
 `measure` reads the store's guesses and returns every figure. The modules beside it are plain functions over arrays,
 of use without a workspace: `clustered` (shares with intervals clustered by player), `detection` (d', c, AUC),
 `sequential` (reading while data arrive), `planning` (how many guesses), `ranking` (Bradley-Terry), `item_response`
-(1PL, 2PL), `detectors` (programs that guess), `exclusions`, `simulation` (games of known truth). docs/measure.md says
-what each does and where it is from.
+(1PL, 2PL), `detectors` (programs that guess), `likeness` (MAUVE, distinct-n), `exclusions`, `simulation` (games of
+known truth). docs/measure.md says what each does and where it is from.
 
 Needs numpy and scipy: `pip install 'pasquin[measure]'`.
 """
@@ -50,14 +50,15 @@ def measure(
     """All figures of the guesses on `corpora` (none named: of all), after the exclusions.
 
     Writes the report to `html` and the anonymised guesses to `export` (.csv or .parquet, with a codebook beside it);
-    `detectors` fits programs that guess, too. Raises CorpusError for an unknown corpus or (for detectors) too few
-    texts, ResourceError without the `measure` packages, UsageError for another kind of file, StoreError, WorkspaceError
-    (a file cannot be written).
+    `detectors` fits programs that guess, too, and compares the texts; it needs no guesses. Raises CorpusError for an
+    unknown corpus or (for detectors) too few texts, ResourceError without the `measure` packages, UsageError for
+    another kind of file, StoreError, WorkspaceError (a file cannot be written).
     """
     problem = ready()
     if problem:
         raise ResourceError(problem)
     from pasquin.measure.anonymised import check_kind, write_export
+    from pasquin.measure.voice import voice_figures
 
     progress, settings = progress or Silent(), settings or load(MeasureSettings, workspace.toml)
     for name in corpora:
@@ -71,7 +72,7 @@ def measure(
         result = _figures(store, guesses, corpora, settings, public=False)
         if detectors:
             progress.say("Fitting the detectors.")
-            result["detectors"] = _detectors(store, workspace, corpora)
+            result |= voice_figures(store, workspace, corpora, progress)
     finally:
         store.close()
     if html is not None:
@@ -164,36 +165,23 @@ def _examples(store: Store, fitted: dict[str, Any] | None) -> dict[str, list[dic
     }
 
 
-def _detectors(store: Store, workspace: Workspace, corpora: Sequence[str]) -> list[dict[str, Any]]:
-    from pasquin.measure.detectors import scorecard
-    from pasquin.measure.reading import texts_of_both_origins
-
-    human: list[str] = []
-    model: list[str] = []
-    for name in corpora or workspace.corpora():
-        ours, theirs = texts_of_both_origins(store, workspace, name)
-        human += ours
-        model += theirs
-    return scorecard(human, model)
-
-
 def printed(result: dict[str, Any]) -> list[str]:
     """The figures as lines for a terminal."""
     from pasquin.measure.plots import interval_text
+    from pasquin.measure.voice import printed as voice_lines
 
     pair = result.get("pair")
     chosen = (
         f"  of {pair['choices']:,} choices between two texts, right: {interval_text(pair['right'])}" if pair else ""
     )
+    voice = voice_lines(result) if result.get("detectors") else []
     if not result["guesses"]:
-        return [chosen.strip()] if pair else ["No guesses yet. Let people play first: pasquin play"]
+        return [chosen.strip() if pair else "No guesses yet. Let people play first: pasquin play", *voice]
     shares = [("fool rate", "fool_rate"), ("human pass rate", "human_pass_rate"), ("accuracy", "accuracy")]
     lines = [f"{result['guesses']:,} guesses of {result['players']:,} players, with 95% intervals clustered by player:"]
     lines += [f"  {name:16} {interval_text(result[key])}" for name, key in shares]
     lines += [f"  {name:16} {interval_text(result[key], share=False)}" for name, key in (("d'", "d_prime"), ("c", "c"))]
     lines += [chosen] if pair else []
-    for detector in result.get("detectors") or ():
-        lines.append(f"  AUC {interval_text(detector['auc'], share=False)}  {detector['name']}")
     sample = result["sample"]
     lines.append(
         f"For ±5 points: {sample['needed_guesses']:,} guesses on model items (design effect "
@@ -202,4 +190,4 @@ def printed(result: dict[str, Any]) -> list[str]:
     left_out = result["exclusions"]["guesses"]
     if left_out:
         lines.append(f"{left_out:,} of {result['exclusions']['of']:,} guesses were left out by the rules.")
-    return lines
+    return lines + voice

@@ -119,7 +119,8 @@ def _heading(result: Mapping[str, Any], corpora: str, *, live: bool) -> str:
 def _sections(result: Mapping[str, Any]) -> list[str]:
     if result.get("few_players") or not result["guesses"]:
         choices = _pair(result.get("pair"))
-        return [_section("Choices between two texts", choices) if choices else "", _exclusions(result)]
+        told = _section("Choices between two texts", choices) if choices else ""
+        return [told, _detectors(result), _exclusions(result)]
     return [
         _main(result),
         *(_breakdown(result["by"].get(name, []), *words) for name, words in _BY.items()),
@@ -342,8 +343,24 @@ def _detectors(result: Mapping[str, Any]) -> str:
         intervals([*people, *rows], (0, 1), ("0", "0.25", "0.5", "0.75", "1"), middle=0.5, share=False),
         "Area under the ROC curve: how often the model’s text is picked from a pair; 0.5 is chance. Detectors: "
         "cross-validated in 5 folds on held-out posts and candidates matched in length, DeLong’s interval (1988). "
-        "“Length alone” must be near 0.5. People’s: of the guesses above.",
+        "“Length alone” must be near 0.5. People’s: of the guesses above. " + _likeness(result),
     )
+
+
+def _likeness(result: Mapping[str, Any]) -> str:
+    alike, copied = result.get("likeness"), result.get("copies")
+    words = ""
+    if alike:
+        words = (
+            f"MAUVE of candidates against posts {alike['mauve']:.2f}, of posts against posts {alike['ceiling']:.2f}; "
+            f"different pairs of words {alike['distinct_2']:.1%}, of posts {alike['human_distinct_2']:.1%}. "
+        )
+    if copied and copied["n"]:
+        words += (
+            f"Of {copied['n']:,} completions, {copied['verbatim_rate']:.2%} copied a post and "
+            f"{copied['near_rate']:.2%} nearly; they are no candidates."
+        )
+    return words
 
 
 def _exclusions(result: Mapping[str, Any]) -> str:

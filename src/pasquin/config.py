@@ -135,6 +135,16 @@ class TrainSettings(StageSettings):
     """Stop after this many passes over the train split."""
     steps: int | None = Field(None, ge=1)
     """Stop after this many optimizer steps."""
+    freeze: int = Field(0, ge=0)
+    """Leave the embeddings and so many lower layers as they are: faster and smaller, learns less."""
+    from_scratch: bool = False
+    """Begin with an own tokenizer and random weights instead of `model`."""
+    vocabulary: int = Field(8_192, ge=300, le=262_144)
+    """Tokens of a model from scratch, at most."""
+    width: int = Field(384, ge=64, le=8_192)
+    """Width of a model from scratch."""
+    layers: int = Field(6, ge=1, le=256)
+    """Layers of a model from scratch."""
     learning_rate: float | None = Field(None, gt=0)
     """Peak learning rate; chosen by method when not given."""
     batch_tokens: int = Field(1_536, ge=16)
@@ -147,6 +157,8 @@ class TrainSettings(StageSettings):
     """Training stops when, twice running, more than this share of what the model writes copies a training post."""
     seed: int = 0
     """Seed of data order, dropout and sampling."""
+    memory_gb: float | None = Field(None, gt=0)
+    """Memory (10^9 bytes) that training may use; nine tenths of what is available when not given."""
     compile: bool = False
     """Compile the model (needs a C++ compiler, takes many minutes: for runs of hours)."""
 

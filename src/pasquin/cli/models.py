@@ -111,6 +111,12 @@ def train(
     minutes: Annotated[float | None, typer.Option(help="Train at most this long.")] = None,
     epochs: Annotated[float | None, typer.Option(help="At most this many passes over the posts.")] = None,
     steps: Annotated[int | None, typer.Option(help="At most this many optimizer steps.")] = None,
+    freeze: Annotated[
+        int | None, typer.Option(metavar="N", help="Leave the embeddings and the N lower layers as they are.")
+    ] = None,
+    from_scratch: Annotated[
+        bool | None, typer.Option("--from-scratch", help="A small model with a tokenizer of its own, from nothing.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     compile_model: Annotated[
         bool | None,
@@ -138,6 +144,8 @@ def train(
         minutes=minutes,
         epochs=epochs,
         steps=steps,
+        freeze=freeze,
+        from_scratch=from_scratch,
         learning_rate=learning_rate,
         compile=compile_model,
         seed=seed,
@@ -151,7 +159,7 @@ def train(
             f"Model `{result['model']}`: {bits['before']:.3f} -> {bits['after']:.3f} bits per byte on held-out posts, "
             f"best at step {result['best_step']:,}, {result['seconds']:.0f} s "
             f"({result['tokens_per_second']:,.0f} tokens/s); {result['verbatim_rate']:.1%} of samples copy a post.",
-            f"Its card, history and plot: {workspace.model_dir(result['model'])}",
+            f"Its card, history and report.html: {workspace.model_dir(result['model'])}",
             f"Next: pasquin generate {result['model']} -n 1000",
         ],
     )

@@ -41,11 +41,10 @@ class Validation:
         return _nats(loss, self.conditioned if conditioned else self.plain, self.padding) / math.log(2) / self.bytes
 
 
-@torch.inference_mode()
 def _nats(loss: Loss, batched: Sequence[Sequence[Example]], padding: int) -> float:
     network = loss.learner.network
     network.eval()
-    total = sum(float(loss(*tensors(batch, padding))) for batch in batched)
+    total = sum(loss.nats(*tensors(batch, padding)) for batch in batched)
     network.train()
     return total
 

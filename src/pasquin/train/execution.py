@@ -29,14 +29,18 @@ from pasquin.train.checkpoint import (
 )
 from pasquin.train.evaluate import COPY_SAMPLES, CopyProbe, Validation, sample
 from pasquin.train.examples import conditions, encode, evaluation_posts
-from pasquin.train.learner import Learner, base_name, load_learner
+from pasquin.train.learner import Learner, base_of, load_learner
 from pasquin.train.loop import Run
 from pasquin.train.loss import Loss
 from pasquin.train.memory import kept_memory
+from pasquin.train.preflight import plan
+from pasquin.train.report import write_report
+from pasquin.train.scratch import make_base
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import file_hash, read_manifest, write_manifest
 
-BOUNDS: Final = frozenset({"minutes", "epochs", "steps", "patience", "compile"})
+BASE_FOLDER: Final = "base"
+BOUNDS: Final = frozenset({"minutes", "epochs", "steps", "patience", "compile", "memory_gb"})
 """Settings that a resumed run may change; all others belong to the run."""
 
 
@@ -70,16 +74,20 @@ def execute(
     ):
         folder = Path(temporary) / "model"
         folder.mkdir()
-        learner = load_learner(settings, conditions(posts["train"]), folder, progress)
-        run = _run(learner, posts, settings, progress)
+        base = _scratch(checkpoints, posts, settings, snapshot is not None, progress)
+        learner = load_learner(settings, conditions(posts["train"]), folder, progress, base)
+        if snapshot is not None:
+            learner.bf16 = snapshot["bf16"]
+        run = _run(learner, posts, settings, progress, snapshot)
         check_space(final.parent, 2 * _checkpoint_bytes(run))
+        run.evaluated = lambda history: write_report(final, name, history, settings, finished=False)
         if snapshot is None:
             run.start()
         else:
             run.restore(snapshot)
             del snapshot
             progress.say(f"Going on at step {run.state.step:,}.")
-        marks = {"kind": "checkpoint", **identity, "base": base_name(settings.model), "settings": settings.model_dump()}
+        marks = {"kind": "checkpoint", **identity, "base": base_of(settings), "settings": settings.model_dump()}
 
         def save() -> None:
             save_checkpoint(checkpoints, run.state.step, run.snapshot(), {**marks, "step": run.state.step})
@@ -92,7 +100,7 @@ def execute(
             )
         run.restore_best()
         manifest = _manifest(name, run, identity, settings)
-        _write_model(folder, run, manifest, corpus_manifest)
+        _write_model(folder, run, manifest, corpus_manifest, settings)
         _replace(final, folder)
     result: dict[str, Any] = manifest["result"]
     return result
@@ -151,7 +159,32 @@ def _resumed_settings(manifest: Mapping[str, Any], given: TrainSettings) -> Trai
     return TrainSettings(**{**kept, **bounds})
 
 
-def _run(learner: Learner, posts: Mapping[str, list[CorpusPost]], settings: TrainSettings, progress: Progress) -> Run:
+def _scratch(
+    checkpoints: Path,
+    posts: Mapping[str, list[CorpusPost]],
+    settings: TrainSettings,
+    resuming: bool,
+    progress: Progress,
+) -> Path | None:
+    """The base of a model from scratch: made now, or the one beside the checkpoint; None when there is another base."""
+    if not settings.from_scratch:
+        return None
+    folder = checkpoints / BASE_FOLDER
+    if resuming and read_manifest(folder) is None:
+        raise ModelError(f"{folder}, with which the training began, is missing. Train again without --resume.")
+    if not resuming:
+        progress.say("Making a tokenizer from the posts, and a model around it.")
+        make_base(folder, (post.text for post in posts["train"]), settings)
+    return folder
+
+
+def _run(
+    learner: Learner,
+    posts: Mapping[str, list[CorpusPost]],
+    settings: TrainSettings,
+    progress: Progress,
+    snapshot: Mapping[str, Any] | None,
+) -> Run:
     longest = min(learner.context, 1024)
     encoded = encode(posts["train"], learner.post_format, learner.tokenizer, longest)
     held_out = encode(evaluation_posts(posts["validation"]), learner.post_format, learner.tokenizer, longest)
@@ -164,7 +197,23 @@ def _run(learner: Learner, posts: Mapping[str, list[CorpusPost]], settings: Trai
         progress.say("Compiling the model as it goes: the first steps take minutes.")
         loss.compile()
     validation = Validation(held_out, learner.post_format.end_id)
-    return Run(learner, loss, encoded, validation, CopyProbe(posts["train"]), settings, progress)
+    most = max(len(post.conditioned.ids) for post in encoded)
+    kept = (snapshot["run"]["micro_tokens"], snapshot["run"]["recompute"]) if snapshot else None
+    way = plan(loss, settings, most, resuming=snapshot is not None, kept=kept if kept and kept[0] else None)
+    if way.recompute:
+        loss.use_recompute()
+    if way.recompute or way.micro_tokens < settings.batch_tokens:
+        progress.say(
+            f"Memory is short: batches are learned in parts of {way.micro_tokens:,} tokens"
+            + (
+                ", and layers are computed a second time instead of being kept (a third slower)."
+                if way.recompute
+                else "."
+            )
+        )
+    run = Run(learner, loss, encoded, validation, CopyProbe(posts["train"]), settings, progress)
+    run.way = way
+    return run
 
 
 def _checkpoint_bytes(run: Run) -> int:
@@ -180,7 +229,7 @@ def _manifest(name: str, run: Run, identity: Mapping[str, str], settings: TrainS
     texts = sample(learner, COPY_SAMPLES, seed=settings.seed)
     result = {
         "model": name,
-        "base": base_name(settings.model),
+        "base": base_of(settings),
         "seconds": round(state.seconds, 2),
         "tokens": state.tokens,
         "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
@@ -207,7 +256,9 @@ def _manifest(name: str, run: Run, identity: Mapping[str, str], settings: TrainS
     }
 
 
-def _write_model(folder: Path, run: Run, manifest: dict[str, Any], corpus_manifest: Mapping[str, Any]) -> None:
+def _write_model(
+    folder: Path, run: Run, manifest: dict[str, Any], corpus_manifest: Mapping[str, Any], settings: TrainSettings
+) -> None:
     """Weights, format, history, plot, card and, last, the manifest. LoRA weights are merged, and kept apart too."""
     learner = run.learner
     with weight_errors("write the model"):
@@ -222,6 +273,7 @@ def _write_model(folder: Path, run: Run, manifest: dict[str, Any], corpus_manife
         learner.post_format.save(folder)
         card.write_history(folder, run.state.history)
         card.write_plot(folder, run.state.history)
+        write_report(folder, str(manifest["name"]), run.state.history, settings, finished=True)
         card.write_card(folder, manifest, corpus_manifest, run.state.history)
         manifest["hash"] = file_hash(next(folder.glob("model*.safetensors")))
         write_manifest(folder, manifest)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pasquin.config import TrainSettings
-from pasquin.errors import ModelError, NetworkError, ResourceError
+from pasquin.errors import ModelError, NetworkError, ResourceError, UsageError
 from pasquin.post_format import ADDED, PostFormat, boundary_tokens, load_tokenizer
 from pasquin.progress import Progress
 from pasquin.starter import BASE, starter_model
@@ -28,6 +28,9 @@ FULL_PARAMETERS: Final = 500_000_000
 """Models up to this size are trained in full by default: weights, gradients and AdamW's two moments in float32 are 16
 bytes a parameter, 8 GB here. Low-rank training needs 4 bytes (and a little), but ends at a worse figure."""
 LEARNING_RATES: Final[dict[Method, float]] = {"full": 2e-4, "lora": 1e-3}
+SCRATCH_LEARNING_RATE: Final = 2e-3
+SCRATCH: Final = "scratch"
+"""What a model from scratch has for a base, in manifests."""
 LORA_RANK: Final = 32
 
 
@@ -64,14 +67,21 @@ class Learner:
         return {name: weight for name, weight in self.network.named_parameters() if weight.requires_grad}
 
 
-def load_learner(settings: TrainSettings, accounts: tuple[str, ...], folder: Path, progress: Progress) -> Learner:
+def load_learner(
+    settings: TrainSettings,
+    accounts: tuple[str, ...],
+    folder: Path,
+    progress: Progress,
+    base: Path | None = None,
+) -> Learner:
     """Load base model and tokenizer, choose boundaries and method, and write the tokenizer to `folder`.
 
-    Raises ModelError, NetworkError or ResourceError saying what to do.
+    `base` is read instead of `settings.model`. Raises ModelError, NetworkError, ResourceError or UsageError saying what
+    to do.
     """
     import torch
 
-    network, hf_tokenizer = _load(settings.model, progress)
+    network, hf_tokenizer = _load(str(base) if base else settings.model, progress)
     hf_tokenizer.save_pretrained(folder)
     pair = boundary_tokens(load_tokenizer(folder), hf_tokenizer.eos_token)
     added: list[int] = []
@@ -87,6 +97,8 @@ def load_learner(settings: TrainSettings, accounts: tuple[str, ...], folder: Pat
     network.config.use_cache = False
     use_short_rows(network)
     method = settings.method or ("full" if network.num_parameters() <= FULL_PARAMETERS else "lora")
+    if settings.freeze:
+        _freeze(network, settings.freeze, method)
     if method == "lora":
         network = _low_rank(network, added)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -101,8 +113,32 @@ def load_learner(settings: TrainSettings, accounts: tuple[str, ...], folder: Pat
     )
 
 
+def base_of(settings: TrainSettings) -> str:
+    """How the base of a training is called in manifests."""
+    return SCRATCH if settings.from_scratch else base_name(settings.model)
+
+
+def peak_rate(settings: TrainSettings, method: Method) -> float:
+    """The highest learning rate of a training: as set, or what the experiments in docs/train.md speak for."""
+    return settings.learning_rate or (SCRATCH_LEARNING_RATE if settings.from_scratch else LEARNING_RATES[method])
+
+
+def _freeze(network: Any, lower: int, method: Method) -> None:
+    """Leave the embeddings and the `lower` first layers as they are."""
+    import torch
+
+    if method == "lora":
+        raise UsageError("--freeze is for training in full: leave it out, or leave out --lora.")
+    lists = [child for child in network.get_decoder().children() if isinstance(child, torch.nn.ModuleList)]
+    layers: list[Any] = max((list(child) for child in lists), key=len, default=[])
+    if lower >= len(layers):
+        raise UsageError(f"The model has {len(layers)} layers: --freeze must be below that, and it is {lower}.")
+    for part in (network.get_input_embeddings(), *layers[:lower]):
+        part.requires_grad_(False)
+
+
 def base_name(model: str) -> str:
-    """How a base model is called in manifests: `smollm2`, a hub name, or the absolute path of a directory."""
+    """How a base model is called: `smollm2`, a hub name, or the absolute path of a directory."""
     return str(Path(model).expanduser().resolve()) if model != BASE and Path(model).expanduser().is_dir() else model
 
 

@@ -18,11 +18,14 @@ from typing import Any, Final
 import torch
 
 from pasquin.config import TrainSettings
+from pasquin.errors import ModelError
 from pasquin.progress import Progress, Task
+from pasquin.train.adamw import AdamW
 from pasquin.train.evaluate import PROBE_SAMPLES, PROBE_TOKENS, CopyProbe, Validation, sample
 from pasquin.train.examples import EncodedPost, Example, epoch_batches, tensors
-from pasquin.train.learner import LEARNING_RATES, Learner
+from pasquin.train.learner import Learner, peak_rate
 from pasquin.train.loss import Loss
+from pasquin.train.preflight import Plan
 
 EVALUATIONS: Final = 8
 """Evaluations a run that uses up its budget makes, fewer where they would cost over `EVALUATION_SHARE` of its time."""
@@ -34,8 +37,9 @@ DEFAULT_EPOCHS: Final = 4.0
 WARM_UP_STEPS: Final = 20
 COPYING_PATIENCE: Final = 2
 """Evaluations running at which too much is copied before training stops: a single one may be chance."""
+BROKEN_PATIENCE: Final = 3
+"""Steps running whose loss or gradient is no number before training stops; none of them changes the weights."""
 _SHOWN_SAMPLES: Final = 3
-_LOGITS_BYTES: Final = 512 * 2**20
 _CHECKPOINT_SECONDS: Final = 90.0
 _CHECKPOINT_SHARE: Final = 25
 
@@ -54,6 +58,9 @@ class RunState:
     best_step: int = 0
     stale: int = 0
     copying: int = 0
+    broken: int = 0
+    micro_tokens: int = 0
+    recompute: bool = False
     evaluations: int = 0
     between: float = 1 / EVALUATIONS
     nats: float = 0.0
@@ -79,11 +86,13 @@ class Run:
         self.copies = copies
         self.settings, self.progress = settings, progress
         self.weights = learner.trainable()
-        self.rate = settings.learning_rate or LEARNING_RATES[learner.method]
-        self.optimizer = torch.optim.AdamW(
-            self.weights.values(), lr=self.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-        )
+        self.rate = peak_rate(settings, learner.method)
+        self.optimizer = AdamW(self.weights)
+        self.evaluated: Callable[[list[dict[str, Any]]], None] = lambda history: None
+        """Called with the history after each evaluation."""
         self.best: dict[str, torch.Tensor] = {}
+        self.way: Plan | None = None
+        """How batches fit in memory."""
         self.state: RunState
         self._epoch: tuple[int, list[list[Example]]] = (-1, [])
 
@@ -94,12 +103,18 @@ class Run:
         bits = self.validation.bits_per_byte(self.loss)
         cost = time.monotonic() - began
         self.state = RunState(before=bits, best_bits=math.inf)
+        self._use_way()
         least = cost / (EVALUATION_SHARE * self.settings.minutes * 60) if self.settings.minutes else 0.0
         # By steps and not by the clock here, as a run bounded by steps must be the same wherever it is repeated.
         least = max(least, STEPS_BETWEEN / self.settings.steps if self.settings.steps else 0.0)
         self.state.between = min(0.5, max(1 / EVALUATIONS, least))
         self.state.history.append(self._entry(None, bits))
+        self.evaluated(self.state.history)
         self.progress.say(f"Before training: {bits:.3f} bits per byte on held-out posts.")
+
+    def _use_way(self) -> None:
+        if self.way is not None:
+            self.state.micro_tokens, self.state.recompute = self.way.micro_tokens, self.way.recompute
 
     def snapshot(self) -> dict[str, object]:
         """Everything `restore` needs, as tensors and plain values."""
@@ -114,12 +129,13 @@ class Run:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go back to the moment of a snapshot."""
+        self.learner.bf16 = snapshot["bf16"]
+        self.state = RunState(**snapshot["run"])
+        self._use_way()
         self._load(snapshot["weights"])
         self.best = snapshot["best"]
         self.optimizer.load_state_dict(snapshot["optimizer"])
         torch.set_rng_state(snapshot["generator"])
-        self.learner.bf16 = snapshot["bf16"]
-        self.state = RunState(**snapshot["run"])
 
     def restore_best(self) -> None:
         """Put the weights of the best evaluation into the model."""
@@ -134,7 +150,7 @@ class Run:
         saved, pause = time.monotonic(), _CHECKPOINT_SECONDS
         first_share, first_tokens = self.share(), state.tokens
         with _stop_signals() as stopping, self.progress.task("Training", None, "tokens") as task:
-            while self.share() < 1 and state.stale < self.settings.patience and state.copying < COPYING_PATIENCE:
+            while self._worthwhile():
                 tokens = self.step()
                 state.seconds = time.monotonic() - began
                 share = self.share()
@@ -153,9 +169,32 @@ class Run:
                     save()
                     saved = time.monotonic()
                     pause = max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * (saved - saving))
-            if not self.best:  # resumed with a bound that was used up before the first evaluation
+            if state.broken >= BROKEN_PATIENCE:
+                self._say_broken()
+            elif not self.best:  # resumed with a bound that was used up before the first evaluation
                 self._evaluate(task)
         return True
+
+    def _worthwhile(self) -> bool:
+        state = self.state
+        return (
+            self.share() < 1
+            and state.stale < self.settings.patience
+            and state.copying < COPYING_PATIENCE
+            and state.broken < BROKEN_PATIENCE
+        )
+
+    def _say_broken(self) -> None:
+        remedy = f"Train again with a lower --learning-rate than {self.rate:g}"
+        if not self.best:
+            raise ModelError(
+                "The loss is no longer a number, and there was no evaluation before that whose weights could be kept. "
+                f"{remedy}, or from another base model."
+            )
+        self.progress.say(
+            f"Stopping: the loss is no longer a number. The model of step {self.state.best_step:,} is kept. {remedy} "
+            "if that is too early."
+        )
 
     def share(self) -> float:
         """Share of the budget that is used up, from 0 to 1 or a little over."""
@@ -183,29 +222,25 @@ class Run:
         """One optimizer step; returns the tokens it read, padding not counted."""
         state, batch = self.state, self._batches()[self.state.position]
         learned = sum(len(example.ids) - example.prompt for example in batch)
-        for part in self._parts(batch):
-            loss = self.loss(*tensors(part, self.validation.padding))
-            (loss / learned).backward()  # type: ignore[no-untyped-call]
-            state.nats += loss.item()
-        torch.nn.utils.clip_grad_norm_(self.weights.values(), 1.0, foreach=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        parts = self._parts(batch)
+        nats = sum(self.loss.learn(*tensors(part, self.validation.padding), 1 / learned) for part in parts)
+        sound = math.isfinite(nats) and math.isfinite(self.optimizer.step(self.loss.gradients(), self._rate()))
+        self.loss.forget()
+        state.broken = 0 if sound else state.broken + 1
+        state.nats += nats if sound else 0.0
         tokens = sum(len(example.ids) for example in batch)
         state.step += 1
         state.tokens += tokens
-        state.text_bytes += sum(example.text_bytes for example in batch)
+        state.text_bytes += sum(example.text_bytes for example in batch) if sound else 0
         state.position += 1
         if state.position == len(self._batches()):
             state.epoch, state.position = state.epoch + 1, 0
         return tokens
 
     def _parts(self, batch: list[Example]) -> Iterator[list[Example]]:
-        """The batch in pieces whose logits fit in memory, whatever the vocabulary."""
+        """The batch in pieces that fit in memory (`preflight`)."""
         longest = max(len(example.ids) for example in batch)
-        row = longest * self.loss.words * (2 if self.learner.bf16 else 4)
-        rows = max(1, _LOGITS_BYTES // row)
+        rows = max(1, self.state.micro_tokens // longest) if self.state.micro_tokens else len(batch)
         for begin in range(0, len(batch), rows):
             yield batch[begin : begin + rows]
 
@@ -216,6 +251,9 @@ class Run:
         state = self.state
         task.advance(0, "measuring on held-out posts")
         bits = self.validation.bits_per_byte(self.loss)
+        if not math.isfinite(bits):
+            state.broken = BROKEN_PATIENCE
+            return
         texts = sample(self.learner, PROBE_SAMPLES, seed=state.step, longest=PROBE_TOKENS)
         copied = self.copies.rate(texts)
         train = state.nats / math.log(2) / max(1, state.text_bytes)
@@ -229,6 +267,7 @@ class Run:
         else:
             state.stale += 1
         state.nats, state.text_bytes = 0.0, 0
+        self.evaluated(state.history)
         self._say_evaluation(bits, better, copied, texts)
 
     def _say_evaluation(self, bits: float, better: bool, copied: float, texts: list[str]) -> None:
@@ -277,6 +316,7 @@ class Run:
     def _load(self, weights: dict[str, torch.Tensor]) -> None:
         for name, weight in self.weights.items():
             weight.copy_(weights[name])
+        self.loss.pull()
 
 
 @contextmanager

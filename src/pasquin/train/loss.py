@@ -7,13 +7,16 @@ them in place: one (positions, vocabulary) array instead of the four a plain loo
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from pasquin.train.adamw import Gradients
 from pasquin.train.examples import IGNORED
 from pasquin.train.learner import Learner
+from pasquin.train.llama import Llama
 
 _ROWS = 128
 
@@ -58,7 +61,7 @@ class _HeadLoss(torch.autograd.Function):
 
 
 class Loss:
-    """Computes summed losses (nats) of a learner's model."""
+    """Computes summed losses (nats) of a learner's model, and their gradients."""
 
     def __init__(self, learner: Learner) -> None:
         """Find out once whether the model's logits are simply its head times its last hidden state."""
@@ -68,6 +71,58 @@ class Loss:
         self.head: Any = learner.model.get_output_embeddings()
         self.words = int(self.head.weight.shape[0])
         self.plain_head = self._head_is_plain()
+        self.recompute = False
+        """Keep nothing inside layers for the backward pass, but compute it anew there: less memory, a third slower."""
+
+    @cached_property
+    def written(self) -> Llama | None:
+        """The model's passes written out (`llama`), where it learns in full and is of that family."""
+        learner = self.learner
+        if learner.method != "full" or self.training_decoder is not self.decoder:
+            return None
+        return Llama.of(learner.model, torch.bfloat16 if learner.bf16 else torch.float32, self.recompute)
+
+    def nats(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+        """Summed cross-entropy of all targets that are not ignored; inputs and targets (rows, length)."""
+        if self.written is not None:
+            return self.written.nats(inputs, targets)
+        with torch.inference_mode():
+            return float(self(inputs, targets))
+
+    def learn(self, inputs: torch.Tensor, targets: torch.Tensor, share: float) -> float:
+        """The same, adding the gradient of `share` times it to the gradients."""
+        if self.written is not None:
+            return self.written.learn(inputs, targets, share)
+        loss = self(inputs, targets)
+        (loss * share).backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def gradients(self) -> Gradients:
+        """What `learn` added up since `forget`, by the names of the learner's weights."""
+        if self.written is None:
+            learned = self.learner.trainable().items()
+            return {name: (weight.grad, None) for name, weight in learned if weight.grad is not None}
+        slices = [part for weight in self.written.weights() for part in weight.slices()]
+        return {name: (gradient, value) for name, value, gradient in slices if gradient is not None}
+
+    def forget(self) -> None:
+        """Let the gradients begin anew."""
+        if self.written is not None:
+            self.written.step_done()
+        else:
+            self.learner.network.zero_grad()
+
+    def pull(self) -> None:
+        """Notice that somebody else than the optimizer changed the model's weights."""
+        if self.written is not None:
+            self.written.pull()
+
+    def use_recompute(self) -> None:
+        """Compute the inside of layers a second time in the backward pass instead of keeping it."""
+        self.recompute = True
+        self.__dict__.pop("written", None)
+        if self.written is None:
+            self.learner.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
     def __call__(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Summed cross-entropy of all targets that are not ignored; inputs and targets (rows, length)."""

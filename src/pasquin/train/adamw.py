@@ -1,0 +1,71 @@
+"""AdamW (Loshchilov and Hutter 2019) over float32 weights whose gradients and working copies may be bfloat16.
+
+Weights are updated in pieces that stay in the processor's cache: a piece of gradient is widened, the update done by
+torch's own kernel, and the new weights narrowed into the copy the next step computes with, in one visit each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import torch
+from torch.optim.adamw import adamw
+
+BETAS: Final = (0.9, 0.98)
+WEIGHT_DECAY: Final = 0.01
+LARGEST_NORM: Final = 1.0
+"""Gradients are scaled down to this norm when theirs, all together, is larger."""
+_PIECE: Final = 1 << 19
+
+Gradients = Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
+"""For each weight its gradient and, where there is one, the copy of it that follows it."""
+
+
+class AdamW:
+    """The optimizer: two moments a weight, in float32."""
+
+    def __init__(self, weights: Mapping[str, torch.nn.Parameter]) -> None:
+        """Moments of zero for `weights`, which are updated in place."""
+        self.weights = weights
+        self.first = {name: torch.zeros_like(weight, memory_format=torch.contiguous_format, requires_grad=False)
+                      for name, weight in weights.items()}  # fmt: skip
+        self.second = {name: torch.zeros_like(moment) for name, moment in self.first.items()}
+        self.steps = torch.tensor(0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything `load_state_dict` needs."""
+        return {"first": self.first, "second": self.second, "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state (its tensors are used, not copied)."""
+        self.first, self.second, self.steps = state["first"], state["second"], state["steps"]
+
+    @torch.no_grad()
+    def step(self, gradients: Gradients, rate: float) -> float:
+        """One update at the learning rate `rate`; returns the norm of the gradients before they were scaled down.
+
+        Nothing changes when the norm is not a finite number.
+        """
+        norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient, _ in gradients.values()]
+        norm = float(torch.linalg.vector_norm(torch.stack([each.cpu() for each in norms])))
+        if not norm < float("inf"):
+            return norm
+        divisor = torch.tensor(max(1.0, norm / LARGEST_NORM))
+        before = self.steps.clone()
+        for name, (gradient, copy) in gradients.items():
+            weight = self.weights[name].detach().view(-1)
+            flat = gradient.reshape(-1)
+            first, second = self.first[name].view(-1), self.second[name].view(-1)
+            for begin in range(0, len(weight), _PIECE):
+                piece = slice(begin, begin + _PIECE)
+                steps = before.clone()
+                adamw(
+                    [weight[piece]], [flat[piece].float() / divisor.to(flat.device)], [first[piece]], [second[piece]],
+                    [], [steps.to(weight.device)], fused=True, amsgrad=False, beta1=BETAS[0], beta2=BETAS[1],
+                    lr=rate, weight_decay=WEIGHT_DECAY, eps=1e-8, maximize=False,
+                )  # fmt: skip
+                if copy is not None:
+                    copy.view(-1)[piece].copy_(weight[piece])
+        self.steps = before + 1
+        return norm

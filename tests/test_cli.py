@@ -14,7 +14,7 @@ import pytest
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
     *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
-    *("curate", "publish", "receipt", "serve", "play", "measure", "demo"),
+    *("curate", "publish", "receipt", "serve", "play", "measure", "demo", "doctor"),
 )
 GROUPS = ("bot", "key")
 

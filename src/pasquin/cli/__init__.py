@@ -23,6 +23,7 @@ from pasquin.cli import bots as bots
 from pasquin.cli import endpoint as endpoint
 from pasquin.cli import pages as pages
 from pasquin.cli import figures as figures
+from pasquin.cli import operation as operation
 
 # isort: on
 

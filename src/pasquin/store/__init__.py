@@ -24,7 +24,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         """Open the database at `url` and migrate it. Raises StoreError when that fails."""
-        self.engine = _engine(url)
+        self.engine = open_engine(url)
         try:
             _migrate(self.engine)
         except sa.exc.SQLAlchemyError as exc:
@@ -65,7 +65,8 @@ def _first_line(exc: BaseException) -> str:
     return str(getattr(exc, "orig", None) or exc).splitlines()[0]
 
 
-def _engine(url: str) -> sa.Engine:
+def open_engine(url: str) -> sa.Engine:
+    """An engine for `url` as the store needs it, nothing migrated. Raises StoreError when that is no database URL."""
     try:
         engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {})
     except (sa.exc.ArgumentError, ModuleNotFoundError) as exc:

@@ -25,12 +25,14 @@ from pasquin.workspace.files import MANIFEST, read_manifest, write_atomically
 
 TOML = "pasquin.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_TOML_TEXT = """\
+FORMAT = 1
+"""Of the layout above; written into `pasquin.toml`."""
+_TOML_TEXT = f"""\
 # Settings of this Pasquin workspace. Every stage has a table; `pasquin STAGE --help` lists what can be set.
 # Secrets do not belong here: they come from the environment or the keyring.
 
 [workspace]
-format = 1
+format = {FORMAT}
 """
 
 

@@ -63,6 +63,11 @@ def forgotten_posts(workspace: Workspace, name: str) -> list[str]:
     return [uri for (uri,) in _rows(workspace, name, POSTS, "uri FROM corpus ORDER BY uri") if uri in forgotten]
 
 
+def corpus_size(workspace: Workspace, name: str) -> int:
+    """How many posts stand in the file of a complete corpus, forgotten ones included. Raises CorpusError."""
+    return int(_rows(workspace, name, POSTS, "count(*) FROM corpus")[0][0])
+
+
 def account_posts(workspace: Workspace, name: str, account: str) -> list[str]:
     """URIs of the posts of `account` (its stable identifier) in a corpus. Raises CorpusError."""
     rows = _rows(workspace, name, POSTS, "uri FROM corpus WHERE account = ? ORDER BY uri", [account])

@@ -1,0 +1,366 @@
+"""Doctor: each thing that can be wrong is found, with a remedy, and nothing is changed by looking."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import pasquin
+from invented import make_corpus, posts
+from pasquin.doctor import doctor
+from pasquin.doctor.database import disk_kind
+from pasquin.doctor.installation import available_memory, torch_build, wanted_by_extra
+from pasquin.publish import switch_bot
+from pasquin.store import Store
+from pasquin.store.schema import publications
+from pasquin.workspace import Workspace
+from pasquin.workspace.corpora import write_corpus
+from pasquin.workspace.cursors import Cursor, write_cursor
+from pasquin.workspace.files import write_manifest
+from pasquin.workspace.tombstones import add_tombstones
+from publish_fakes import workspace_with
+from test_cli import pasquin as program
+
+CANARY = "canary-5ecret-4711"
+FILE_BOT = {"network": "file", "account": "out.jsonl", "minimum_stock": 0, "models": ["m"]}
+
+
+def found(workspace: Workspace, about: str = "", **options: Any) -> list[dict[str, Any]]:
+    """What is wrong, about something."""
+    told = doctor(workspace, **options)["findings"]
+    return [one for one in told if one["level"] != "fine" and about in one["about"]]
+
+
+def worst(workspace: Workspace, about: str) -> tuple[str, str, str]:
+    """The level, sentence and remedy of the only thing that is wrong with something."""
+    (one,) = found(workspace, about)
+    return one["level"], one["found"], one["do"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = Workspace.create(tmp_path / "w")
+    Store.of(made).close()
+    return made
+
+
+def collected(workspace: Workspace, tmp_path: Path, n: int = 5) -> None:
+    (tmp_path / "posts.csv").write_text("text,id\n" + "".join(f"Post number {i} of mine,{i}\n" for i in range(n)))
+    pasquin.collect(workspace, [f"csv:{tmp_path / 'posts.csv'}"], rights="own-archive")
+
+
+def test_a_fresh_workspace_is_well(workspace: Workspace) -> None:
+    told = doctor(workspace)
+    assert told["ok"], [one for one in told["findings"] if one["level"] == "problem"]
+    assert [one["about"] for one in told["findings"] if one["area"] == "database"] == ["database"]
+
+
+def test_looking_changes_nothing(tmp_path: Path) -> None:
+    bare = Workspace.create(tmp_path / "w")
+    (bare.toml).write_text(bare.toml.read_text() + '\n[bots.b]\nnetwork = "file"\naccount = "x"\nmodels = ["m"]\n')
+    before = sorted((path, path.stat().st_mtime_ns) for path in bare.root.rglob("*"))
+    assert worst(bare, "database")[1] == "There is no database yet."
+    assert sorted((path, path.stat().st_mtime_ns) for path in bare.root.rglob("*")) == before
+
+
+def _damaged_cursor(workspace: Workspace, _: Path) -> None:
+    write_cursor(workspace, "bluesky:somebody", Cursor("3"))
+    assert not found(workspace, "posts")
+    next((workspace.posts / "cursors").glob("*.json")).write_text("{")
+
+
+def _half_a_shard(workspace: Workspace, _: Path) -> None:
+    shard = next(workspace.posts.glob("*/*/*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-20])
+
+
+def _foreign_shard(workspace: Workspace, _: Path) -> None:
+    import duckdb
+
+    shard = next(workspace.posts.glob("*/*/*.parquet"))
+    duckdb.sql("SELECT 1 AS one").write_parquet(str(shard.with_name("000002.parquet")))
+
+
+def _damaged_tombstones(workspace: Workspace, _: Path) -> None:
+    (workspace.posts / "tombstones.jsonl").write_text("not json\n")
+
+
+def _forgotten(workspace: Workspace, _: Path) -> None:
+    add_tombstones(workspace, "forgotten", ["https://posts.invalid/1"])
+
+
+def _leftover(workspace: Workspace, _: Path) -> None:
+    (workspace.posts / ".incoming.tmp").write_bytes(b"x" * 5_000)
+
+
+def _quarantined(workspace: Workspace, _: Path) -> None:
+    workspace.quarantine.mkdir(exist_ok=True)
+    (workspace.quarantine / "twint-vc-1234abcd.jsonl").write_text('{"where":"line 3"}\n' * 3)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "about", "level", "says", "remedy"),
+    [
+        (_damaged_cursor, "posts", "problem", "cursors/", "from its beginning"),
+        (_half_a_shard, "posts", "problem", "cut off", "collect its source again"),
+        (_foreign_shard, "posts", "problem", "has no column account", "collect its source again"),
+        (_damaged_tombstones, "tombstones", "problem", "line 1", "backup"),
+        (_forgotten, "tombstones", "warning", "not yet removed", "pasquin collect"),
+        (_leftover, "posts", "note", "1 half-written files (5.0 kB)", "next `pasquin collect`"),
+        (_quarantined, "quarantine", "warning", "3 pieces of twint-vc", "where and why"),
+    ],
+)
+def test_collected_posts(
+    spoil: Callable[[Workspace, Path], None],
+    about: str,
+    level: str,
+    says: str,
+    remedy: str,
+    workspace: Workspace,
+    tmp_path: Path,
+) -> None:
+    collected(workspace, tmp_path)
+    assert not found(workspace, about)
+    spoil(workspace, tmp_path)
+    said = worst(workspace, about)
+    assert said[0] == level
+    assert says in said[1]
+    assert remedy in said[2]
+
+
+def test_corpora(workspace: Workspace) -> None:
+    write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
+    add_tombstones(workspace, "forgotten", ["https://posts.invalid/1"])
+    stones = found(workspace, "tombstones")
+    assert any("1 forgotten posts still stand in the corpus `vc`" in one["found"] for one in stones)
+    (workspace.root / "corpora" / ".vc.building").mkdir()
+    assert worst(workspace, "corpora")[:2] == ("note", "A killed `pasquin prepare` left .vc.building (0 bytes).")
+    with workspace.lock("prepare"):
+        assert not found(workspace, "corpora")  # it is somebody's work
+    (workspace.root / "corpora" / "half").mkdir()
+    assert worst(workspace, "corpus half")[0::2] == ("problem", "pasquin prepare half")
+    make_corpus(workspace, "short", posts(5))
+    write_manifest(workspace.corpus_dir("short"), {"splits": {"train": 6}})
+    assert "5 posts in posts.parquet, and its manifest says 6" in worst(workspace, "corpus short")[1]
+    (workspace.corpus_dir("vc") / "posts.parquet").write_bytes(b"PAR1 no")
+    assert "damaged" in worst(workspace, "corpus vc")[1]
+    (workspace.corpus_dir("short") / "manifest.json").write_text("[")
+    assert "damaged" in worst(workspace, "corpus short")[1]
+
+
+def test_models(workspace: Workspace, tiny_model: Path) -> None:
+    made = write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
+    model = workspace.model_dir("vc")
+    shutil.copytree(tiny_model, model)
+    assert worst(workspace, "model vc")[0] == "problem"
+    assert "was not saved" in worst(workspace, "model vc")[1]
+    with workspace.lock("train-vc"):
+        assert not found(workspace, "model vc")
+    (model / "checkpoints" / "step-00000001").mkdir(parents=True)
+    write_manifest(model / "checkpoints" / "step-00000001", {})
+    assert worst(workspace, "model vc")[0::2] == ("warning", f"pasquin train vc --resume, or remove {model}.")
+    write_manifest(model, {"corpus": "vc", "corpus_hash": made["hash"]})
+    assert not found(workspace, "model vc")
+    add_tombstones(workspace, "forgotten", ["https://posts.invalid/1"])
+    assert worst(workspace, "model vc")[1] == "The model `vc` learned 1 posts that were forgotten since."
+    (workspace.root / ".lineage" / f"{made['hash']}.parquet").write_bytes(b"PAR1")
+    assert "record of what `vc` learned is damaged" in worst(workspace, "model vc")[1]
+    weights = model / "model.safetensors"
+    whole = weights.read_bytes()
+    for spoilt in (whole[:-1], whole[:20], b"", whole[:8] + b"[" + whole[9:], b"\xff" * 8 + whole[8:]):
+        weights.write_bytes(spoilt)
+        assert "cut off or damaged" in worst(workspace, "model vc")[1]
+    weights.unlink()
+    assert "no weights" in worst(workspace, "model vc")[1]
+    (model / "config.json").write_text("{")
+    assert "config.json" in worst(workspace, "model vc")[1]
+
+
+def test_settings_and_secrets_in_the_file(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    text = workspace.toml.read_text()
+    workspace.toml.write_text(f'{text}\n[train]\nepoch = 3\n[trian]\nepochs = 3\n[publish.x]\npassword = "{CANARY}"\n')
+    said = found(workspace, "pasquin.toml")
+    assert any("no setting `epoch`" in one["found"] for one in said)
+    assert any("Nothing reads the table [trian]" in one["found"] for one in said)
+    assert any("`publish.x.password` looks like a secret" in one["found"] for one in said)
+    assert CANARY not in json.dumps(doctor(workspace))
+    workspace.toml.write_text("[workspace]\nformat = 2\n")
+    assert "knows up to 1" in worst(workspace, "pasquin.toml")[1]
+    workspace.toml.write_text("[train\n")
+    assert any(one["level"] == "problem" for one in found(workspace, "pasquin.toml"))
+
+
+def test_a_lock_file_binds_nobody_and_a_lock_names_its_process(workspace: Workspace) -> None:
+    folder = workspace.root / ".locks"
+    folder.mkdir()
+    (folder / "collect.lock").touch()
+    assert not found(workspace, "lock")
+    with (folder / "collect.lock").open("rb") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        level, says, _ = worst(workspace, "lock collect")
+    assert level == "note"
+    assert says.endswith("process is at work on `collect`.") or says.startswith("process ")
+
+
+def test_permissions_and_disk(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace.root / "pasquin.db").chmod(0o666)
+    assert "chmod o-w" in worst(workspace, "permissions")[2]
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert any(one["level"] == "problem" for one in found(workspace, "permissions"))
+    usage = shutil.disk_usage(workspace.root)
+    for free, level in ((5 * 10**8, "warning"), (10**7, "problem")):
+        monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: usage._replace(free=free))
+        assert worst(workspace, "disk")[0] == level
+
+
+@pytest.mark.parametrize(
+    ("statement", "about", "level", "says"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999'", "migrations", "problem", "this Pasquin knows"),
+        ("UPDATE alembic_version SET version_num = '0001'", "migrations", "note", "newest is"),
+        ("DELETE FROM alembic_version", "migrations", "problem", "broke off"),
+        ("DROP TABLE daily_items", "migrations", "problem", "lacks daily_items"),
+        ("ALTER TABLE trials DROP COLUMN arm", "migrations", "problem", "lacks trials.arm"),
+        (
+            "INSERT INTO guesses (trial, player, guess, correct, response_ms, server_ms, created_at) "
+            "VALUES ('t', 'p', 'human', 1, 1, 1, '2026-01-01')",
+            *("database", "problem", "refer to what is not there"),
+        ),
+    ],
+)
+def test_databases(statement: str, about: str, level: str, says: str, workspace: Workspace) -> None:
+    engine = sa.create_engine(workspace.database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(statement))
+    engine.dispose()
+    said = worst(workspace, about)
+    assert said[0] == level
+    assert says in said[1]
+
+
+def test_what_is_no_database_and_where_none_answers(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace.root / "pasquin.db").write_bytes(b"this is not a database" * 100)
+    assert worst(workspace, "database")[0] == "problem"
+    monkeypatch.setenv("PASQUIN_DATABASE_URL", f"postgresql+psycopg://me:{CANARY}@127.0.0.1:1/x")
+    level, says, remedy = worst(workspace, "database")
+    assert level == "problem"
+    assert "127.0.0.1:1/x" in says
+    assert "PASQUIN_DATABASE_URL" in remedy
+    assert CANARY not in json.dumps(doctor(workspace))
+
+
+def test_a_network_disk_is_told(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path}/with\\040space nfs4 rw 0 0\nbroken\n")
+    assert disk_kind(tmp_path / "with space" / "pasquin.db", mounts) == "nfs4"
+    assert disk_kind(tmp_path / "pasquin.db", mounts) == "ext4"
+    assert disk_kind(tmp_path, tmp_path / "nothing") is None
+
+
+def test_installation(tmp_path: Path) -> None:
+    version = tmp_path / "version.py"
+    for text, gpu, level in (
+        ("cuda: Optional[str] = '12.8'\n", False, "note"),
+        ("cuda: Optional[str] = None\n", True, "warning"),
+        ("cuda = '12.8'\n", True, "fine"),
+        ("cuda: Optional[str] = None\n", False, "fine"),
+    ):
+        version.write_text(text)
+        assert [one.level for one in torch_build(version, gpu)] == [level]
+    assert [one.level for one in torch_build(tmp_path / "none.py", False)] == ["problem"]
+    asked = ["a>=1", "torch>=2.6; extra == 'train'", 's3fs; extra == "data"', "pytest; extra == 'dev'"]
+    assert wanted_by_extra(asked) == {"train": ["torch"], "data": ["s3fs"]}
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    1000 kB\n")
+    assert available_memory(tmp_path, tmp_path) == 1_024_000
+    (tmp_path / "memory.max").write_text("500000\n")
+    (tmp_path / "memory.current").write_text("100000\n")
+    assert available_memory(tmp_path, tmp_path) == 400_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory(tmp_path, tmp_path) == 1_024_000
+
+
+def test_bots_settings_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sky = {"network": "bluesky", "account": "me.bsky.social", "schedule": "25:99", "minimum_stock": 3, "corpus": "vc"}
+    workspace = workspace_with(tmp_path / "w", {"sky": sky, "out": FILE_BOT, "away": {**FILE_BOT, "network": "gopher"}})
+    Store.of(workspace).close()
+    said = " ".join(one["found"] for one in found(workspace, "bot sky"))
+    for words in ("has no password", "25:99", "who answers for it", "0 left in the queue", "the corpus `vc`"):
+        assert words in said
+    assert "PASQUIN_BOT_SKY_PASSWORD" in said
+    assert any("nothing here can publish" in one["found"] for one in found(workspace, "bot away"))
+    assert [one["found"] for one in found(workspace, "bot out")] == [
+        "It publishes what `m` wrote, and there is no such model here."
+    ]
+    monkeypatch.setenv("PASQUIN_BOT_SKY_PASSWORD", CANARY)
+    told = doctor(workspace)
+    assert "has no password" not in json.dumps(told)
+    assert CANARY not in json.dumps(told)
+    workspace.toml.write_text("[bots.b]\nnetwork = 3\n")
+    assert found(workspace, "bots")[0]["level"] == "problem"
+
+
+def test_bots_entries(tmp_path: Path) -> None:
+    texts = [f"The {number}th startup is always the best one." for number in range(6)]
+    workspace = workspace_with(tmp_path / "w", {"out": FILE_BOT, "gone": FILE_BOT}, {"out": texts, "gone": ["Bye."]})
+    past = datetime.now(UTC) - timedelta(hours=3)
+    changes: list[dict[str, Any]] = [
+        {"state": "unknown", "check_at": None},
+        {"state": "unknown", "check_at": past},
+        {"state": "failed", "reason": "It was too long."},
+        {"state": "attempting", "lease_until": past, "owner": "?|1"},
+        {"due_at": past},
+    ]
+    with closing(Store.of(workspace)) as store:
+        with store.read() as connection:
+            mine = publications.c.bot == "out"
+            ids = list(connection.execute(sa.select(publications.c.id).where(mine)).scalars())
+        with store.write() as connection:
+            for id, values in zip(ids, changes, strict=False):
+                connection.execute(sa.update(publications).where(publications.c.id == id).values(values))
+    said = {one["found"]: one for one in found(workspace, "bot out")}
+    doubt = said[f"Nobody knows whether the entry {ids[0]} was published."]
+    assert doubt["level"] == "problem"
+    assert f"pasquin bot resolve out {ids[0]}" in doubt["do"]
+    words = " ".join(said)
+    for expected in (
+        "1 posts are in doubt",
+        "the last: It was too long.",
+        "died while it held it",
+        "1 posts are overdue",
+    ):
+        assert expected in words
+    switch_bot(workspace, "out", "stopped", "an uproar")
+    assert any(one["found"] == "It is stopped: an uproar" for one in found(workspace, "bot out"))
+    workspace.toml.write_text(workspace.toml.read_text().replace("[bots.gone]", "[bots.come]"))
+    assert any("1 posts wait for the bot `gone`" in one["found"] for one in found(workspace, "bot gone"))
+
+
+def test_online_asks_what_the_profile_says(tmp_path: Path) -> None:
+    workspace = workspace_with(tmp_path / "w", {"out": FILE_BOT})
+    Store.of(workspace).close()
+    fine = [one["found"] for one in doctor(workspace, online=True)["findings"] if one["level"] == "fine"]
+    assert "It says of itself what it must." in fine
+
+
+def test_the_command(tmp_path: Path) -> None:
+    bare = program("doctor", cwd=tmp_path)
+    assert bare.returncode == 0
+    assert "pasquin init" in bare.stdout
+    Workspace.create(tmp_path / "w").toml.write_text("[train\n")
+    told = program("doctor", "--json", "--workspace", "w", cwd=tmp_path)
+    assert told.returncode == 1
+    assert json.loads(told.stdout)["problems"] >= 1
+    said = program("doctor", "--workspace", "w", cwd=tmp_path)
+    assert said.returncode == 1
+    assert "  ✗ pasquin.toml" in said.stdout
+    assert "      → Mend that line." in said.stdout
+    assert not said.stderr

@@ -38,6 +38,12 @@ soak:  ## the long ones: publishers killed 3,000 times a network
 	$(PYTHON) bootstrap.py test
 	$(VENV)/bin/python benchmarks/publish_kills.py
 
+.PHONY: postgres
+postgres:  ## the tests of everything that people do, each with a PostgreSQL database of its own instead of SQLite
+	$(PYTHON) bootstrap.py test
+	PASQUIN_TEST_POSTGRES=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/test_play.py tests/test_publish.py \
+		tests/test_curate.py tests/test_curation_api.py tests/test_server.py tests/test_decided.py tests/test_rights.py
+
 web:  ## build the pages
 	$(PYTHON) bootstrap.py demo
 

@@ -4,32 +4,49 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 _FAST = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=60")
 
 
 @contextmanager
-def local_postgres(folder: Path) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database; skips where PostgreSQL is not installed."""
+def new_database(server: str) -> Iterator[str]:
+    """The URL of an empty database on a running server; it is dropped at the end."""
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"test_{secrets.token_hex(6)}"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    try:
+        yield server.rpartition("/")[0] + f"/{name}"
+    finally:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        engine.dispose()
+
+
+@contextmanager
+def local_postgres() -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database; skips where PostgreSQL is not installed.
+
+    Not in pytest's own temporary folder, which every run of pytest closes to other users again.
+    """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     found = str(programs[-1].parent) if programs else None
     if found is None:
         pytest.skip("needs PostgreSQL, which is not here")
-    data = folder / "postgres"
-    data.mkdir()
+    data = Path(tempfile.mkdtemp(prefix="pasquin-postgres-"))
     data.chmod(0o777)
-    for parent in data.parents:
-        if parent.stat().st_uid == os.getuid() and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o011)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

@@ -14,9 +14,9 @@ import pytest
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
     *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
-    *("curate", "publish", "receipt", "serve", "play", "measure", "demo", "doctor"),
+    *("curate", "publish", "receipt", "serve", "play", "measure", "demo", "doctor", "backup", "restore"),
 )
-GROUPS = ("bot", "key")
+GROUPS = ("bot", "key", "db")
 
 
 def pasquin(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

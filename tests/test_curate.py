@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from invented import add_candidates, make_game, texts
-from local_postgres import local_postgres
 from pasquin.curate import Desk, Entry, Filters, SignInError, open_desk
 from pasquin.curate.agreement import agreement, cohen_kappa, fleiss_kappa
 from pasquin.curate.curators import Curator, curator_named, make_link, sign_in
@@ -47,36 +46,35 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
 
 
 @pytest.mark.real
-def test_the_same_on_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_on_postgresql(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signing in, two curators at once, deciding, sending again, undoing, and what a publisher finds."""
-    with local_postgres(tmp_path) as url:
-        monkeypatch.setenv("PASQUIN_DATABASE_URL", url)
-        workspace = Workspace.create(tmp_path / "w")
-        make_game(workspace, generated=60)
-        with open_desk(workspace) as (desk, store), open_desk(workspace) as (elsewhere, _):
-            owner, ada = curator_named(store), curator_named(store, "Ada")
-            token = make_link(store, ada)
-            assert sign_in(store, token, timedelta(days=1))[0] == ada
-            with pytest.raises(SignInError, match="used already"):
-                sign_in(store, token, timedelta(days=1))
-            cards = desk.cards(owner.id, Filters(), 60)
-            made = [Entry(key=f"key-{card.id}", candidate=card.id, decision="accept") for card in cards]
-            written = [desk.record(owner.id, [entry]) for entry in made[:30]]
-            written += [elsewhere.record(ada.id, [entry]) for entry in made[30:]]
-            assert [done.result() for done in written] == [["stored"]] * 60
-            assert desk.record(owner.id, made[:3]).result() == ["known"] * 3
-            undo = Entry(key="undo", candidate=cards[0].id, decision="undo", undoes=made[0].key)
-            edit = Entry(key="edit", candidate=cards[1].id, decision="edit", text="By hand, with 👩‍🚀")
-            assert desk.record(owner.id, [undo, edit]).result() == ["stored", "stored"]
-            for each in (desk, elsewhere):
-                each.refresh()
-                totals = each.totals(owner.id)
-                assert (totals.accepted, totals.rejected) == (59, 0)
-            with store.read() as connection:
-                found = {row["id"]: row["text"] for row in connection.execute(accepted_candidates()).mappings()}
-            assert len(found) == 59
-            assert found[cards[1].id] == "By hand, with 👩‍🚀"
-        monkeypatch.delenv("PASQUIN_DATABASE_URL")
+    monkeypatch.setenv("PASQUIN_DATABASE_URL", postgres_url)
+    workspace = Workspace.create(tmp_path / "w")
+    make_game(workspace, generated=60)
+    with open_desk(workspace) as (desk, store), open_desk(workspace) as (elsewhere, _):
+        owner, ada = curator_named(store), curator_named(store, "Ada")
+        token = make_link(store, ada)
+        assert sign_in(store, token, timedelta(days=1))[0] == ada
+        with pytest.raises(SignInError, match="used already"):
+            sign_in(store, token, timedelta(days=1))
+        cards = desk.cards(owner.id, Filters(), 60)
+        made = [Entry(key=f"key-{card.id}", candidate=card.id, decision="accept") for card in cards]
+        written = [desk.record(owner.id, [entry]) for entry in made[:30]]
+        written += [elsewhere.record(ada.id, [entry]) for entry in made[30:]]
+        assert [done.result() for done in written] == [["stored"]] * 60
+        assert desk.record(owner.id, made[:3]).result() == ["known"] * 3
+        undo = Entry(key="undo", candidate=cards[0].id, decision="undo", undoes=made[0].key)
+        edit = Entry(key="edit", candidate=cards[1].id, decision="edit", text="By hand, with 👩‍🚀")
+        assert desk.record(owner.id, [undo, edit]).result() == ["stored", "stored"]
+        for each in (desk, elsewhere):
+            each.refresh()
+            totals = each.totals(owner.id)
+            assert (totals.accepted, totals.rejected) == (59, 0)
+        with store.read() as connection:
+            found = {row["id"]: row["text"] for row in connection.execute(accepted_candidates()).mappings()}
+        assert len(found) == 59
+        assert found[cards[1].id] == "By hand, with 👩‍🚀"
+    monkeypatch.delenv("PASQUIN_DATABASE_URL")
 
 
 # Agreement, against textbooks

@@ -17,7 +17,6 @@ from fastapi.testclient import TestClient
 
 import pasquin
 from invented import make_game
-from local_postgres import local_postgres
 from pasquin.config import MeasureSettings
 from pasquin.errors import CorpusError, UsageError, WorkspaceError
 from pasquin.measure import FEW_PLAYERS, measure, printed, public_figures
@@ -260,14 +259,13 @@ def test_too_few_texts_for_a_detector_are_told(workspace: Workspace) -> None:
 
 @pytest.mark.real
 def test_postgresql_gives_the_same_figures(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_played(workspace, WORLD, models=("village", "town"))
     here = measure(workspace, ["village"])
-    with local_postgres(tmp_path) as url:
-        monkeypatch.setenv("PASQUIN_DATABASE_URL", url)
-        make_played(workspace, WORLD, models=("village", "town"))
-        assert measure(workspace, ["village"]) == here
+    monkeypatch.setenv("PASQUIN_DATABASE_URL", postgres_url)
+    make_played(workspace, WORLD, models=("village", "town"))
+    assert measure(workspace, ["village"]) == here
 
 
 def _guesses(n: int = 240) -> Guesses:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from local_postgres import local_postgres
 from pasquin.config import PublishSettings
 from pasquin.errors import AccountRefused, InputError, NotSent, RateLimited, StoreError, TextRefused, UsageError
 from pasquin.publish import desk, dry_run, enqueue, publish, receipt, show, switch_bot, watch
@@ -331,15 +330,6 @@ def _drain(root: Path, url: str, names: list[str], until: float) -> None:
         results = [publish(workspace, name, change=at(datetime(2031, 1, 1, tzinfo=UTC))) for name in names]
         if not any(result["stock"] or result["state"] == "busy" for result in results):
             return
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'shared.db'}"
-    else:
-        with local_postgres(tmp_path) as url:
-            yield url
 
 
 def test_eight_publishers_at_once_miss_nothing_and_repeat_nothing(

@@ -36,6 +36,9 @@ _HOMES = {
     "play": "pasquin.server",
     "measure": "pasquin.measure",
     "serve": "pasquin.server",
+    "backup": "pasquin.backup",
+    "restore": "pasquin.backup",
+    "doctor": "pasquin.doctor",
     "rights": "pasquin.rights",
     "forget": "pasquin.rights",
     "lineage": "pasquin.rights",
@@ -45,8 +48,10 @@ __all__ = [
     "Store",
     "Workspace",
     "__version__",
+    "backup",
     "collect",
     "curate",
+    "doctor",
     "forget",
     "generate",
     "lineage",
@@ -54,13 +59,16 @@ __all__ = [
     "play",
     "prepare",
     "publish",
+    "restore",
     "rights",
     "serve",
     "train",
 ]
 
 if TYPE_CHECKING:
+    from pasquin.backup import backup, restore
     from pasquin.collect import collect
+    from pasquin.doctor import doctor
     from pasquin.errors import PasquinError
     from pasquin.generate import generate
     from pasquin.measure import measure

@@ -1,13 +1,14 @@
-"""Commands for whoever runs it: doctor."""
+"""Commands for whoever runs it: doctor, db, backup, restore."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result
-from pasquin.errors import WorkspaceError
+from pasquin.cli.command import JsonOption, WorkspaceOption, command, group, open_workspace, print_result, terminal
+from pasquin.errors import UsageError, WorkspaceError
 
 _SIGNS: Final = {"fine": "✓", "note": "·", "warning": "!", "problem": "✗"}
 
@@ -50,3 +51,66 @@ def _lines(result: dict[str, Any]) -> list[str]:
     problems, warnings = result["problems"], result["warnings"]
     counts = f"{problems} problem{'s' * (problems != 1)}, {warnings} warning{'s' * (warnings != 1)}."
     return [*lines, "All is well." if not problems + warnings else counts]
+
+
+db = group("db", "The database: where everything that people do is kept.")
+
+
+@command("move", "pasquin db move postgresql+psycopg://pasquin@db.example.org/pasquin", of=db)
+def move(
+    to: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[URL]",
+            help="Address of an empty database (a password may stand in PGPASSWORD); `sqlite` is the workspace's file. "
+            "Without it, PASQUIN_MOVE_TO in the environment.",
+            envvar="PASQUIN_MOVE_TO",
+            show_envvar=False,
+        ),
+    ],
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move everything to another database without loss, and retire the old one. Stop game and publishers before."""
+    from pasquin.store.move import move_database
+
+    workspace = open_workspace(directory)
+    if to is None:
+        raise UsageError("Name the database to move to, or set PASQUIN_MOVE_TO.")
+    own = f"sqlite:///{workspace.root / 'pasquin.db'}"
+    result = move_database(workspace.database_url, own if to == "sqlite" else to, progress=terminal())
+    said = "unset PASQUIN_DATABASE_URL" if to == "sqlite" else f"set PASQUIN_DATABASE_URL to {result['to']}"
+    print_result(result, as_json, [f"{result['rows']:,} rows are in {result['to']} now.", f"From here on, {said}."])
+
+
+@command("backup", "pasquin backup mybot-2026-11-24.tar")
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes; an older backup there is replaced.")],
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write posts, corpora, models, settings and the database into one verified file, while others go on working."""
+    from pasquin.backup import backup as run
+
+    result = run(open_workspace(directory), file, progress=terminal())
+    rows = sum(result["tables"].values())
+    lines = [
+        f"{file}: {result['files']:,} files and {rows:,} rows, {result['bytes'] / 1e6:,.1f} MB, verified.",
+        f"It holds people's posts: keep it where nobody else reads. Try it now: pasquin restore {file} DIR",
+    ]
+    print_result(result, as_json, lines)
+
+
+@command("restore", "pasquin restore mybot-2026-11-24.tar mybot-again")
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `pasquin backup` wrote.")],
+    into: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that isn't there yet, or is empty.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a workspace again from a backup; the database goes to PASQUIN_DATABASE_URL where that is set."""
+    from pasquin.backup import restore as run
+
+    result = run(file, into, progress=terminal())
+    rows = sum(result["tables"].values())
+    made = f"{result['workspace']}: {result['files']:,} files and {rows:,} rows, as of {result['made_at']}."
+    print_result(result, as_json, [made, "Bots and curators sign in anew. What is not right? pasquin doctor"])

@@ -10,6 +10,7 @@ from typing import Final
 
 from pasquin.doctor.findings import Finding, bytes_said
 from pasquin.errors import StoreError
+from pasquin.store import MOVED
 from pasquin.store.schema import VERSION
 from pasquin.store.state import DatabaseState, database_state, sqlite_file
 from pasquin.workspace import Workspace
@@ -48,7 +49,12 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _version(state: DatabaseState) -> Iterator[Finding]:
-    if state.version is not None and state.version > VERSION:
+    if state.version == MOVED:
+        yield _finding(
+            *("database", "problem", f"{state.url} was moved to another database."),
+            "Set PASQUIN_DATABASE_URL to the address it was moved to.",
+        )
+    elif state.version is not None and state.version > VERSION:
         yield _finding(
             *(
                 "migrations",

@@ -31,14 +31,13 @@ from pasquin.doctor.made import examine_corpora, examine_models
 from pasquin.errors import UsageError
 from pasquin.workspace import FORMAT, Workspace
 from pasquin.workspace.locks import holders
+from pasquin.workspace.secrets_in_file import secrets_of
 
 _SETTINGS: Final[tuple[type[StageSettings], ...]] = (
     *(CollectSettings, PrepareSettings, TrainSettings, GenerateSettings, CurateSettings),
     *(PublishSettings, PlaySettings, ServeSettings, MeasureSettings),
 )
 _TABLES: Final = frozenset({"workspace", "rights", "bots"})
-_SECRET_WORDS: Final = ("password", "secret", "token", "api_key", "access_key")
-_NOT_SECRET: Final = frozenset({"max_tokens", "batch_tokens", "token_budget", "require_key"})
 _LITTLE: Final = 10**9
 _NOTHING: Final = 10**8
 _FOLDERS: Final = (".", "posts", "corpora", "models", "quarantine", ".locks", ".lineage")
@@ -82,20 +81,11 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
             *("pasquin.toml", "warning", f"Nothing reads the table [{name}]."),
             f"Remove it, or mend its name; there are {', '.join(sorted(stages | _TABLES))}.",
         )
-    for place in _secrets(tables, ""):
+    for place in secrets_of(workspace.toml):
         yield _finding(
             *("pasquin.toml", "problem", f"`{place}` looks like a secret, and pasquin.toml is no place for one."),
             "Take it out, replace the secret where it came from, and set it in the environment or the keyring.",
         )
-
-
-def _secrets(table: dict[str, object], above: str) -> Iterator[str]:
-    for key, value in table.items():
-        place = f"{above}{key}"
-        if isinstance(value, dict):
-            yield from _secrets(value, f"{place}.")
-        elif isinstance(value, str) and key not in _NOT_SECRET and any(word in key.lower() for word in _SECRET_WORDS):
-            yield place
 
 
 def _permissions(workspace: Workspace) -> Iterator[Finding]:

@@ -17,6 +17,8 @@ from pasquin.errors import StoreError
 from pasquin.workspace import Workspace
 
 _BUSY_SECONDS = 30
+_MIGRATING = 0x7061_7371
+"""The advisory lock of PostgreSQL that whoever migrates holds."""
 
 
 class Store:
@@ -44,7 +46,7 @@ class Store:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
                 connection.commit()
-        except sa.exc.OperationalError as exc:
+        except (sa.exc.OperationalError, sa.exc.ProgrammingError) as exc:
             raise StoreError(f"The database could not be written ({_first_line(exc)}).") from exc
 
     @contextmanager
@@ -53,7 +55,7 @@ class Store:
         try:
             with self.engine.connect() as connection:
                 yield connection
-        except sa.exc.OperationalError as exc:
+        except (sa.exc.OperationalError, sa.exc.ProgrammingError) as exc:
             raise StoreError(f"The database could not be read ({_first_line(exc)}).") from exc
 
     def close(self) -> None:
@@ -84,6 +86,10 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+MOVED = "moved"
+"""In the place of a version: everything is in another database now (`pasquin.store.move`)."""
+
+
 def _migrate(engine: sa.Engine) -> None:
     """Bring the database to the newest version; costs one query when it is there already."""
     from pasquin.store.schema import VERSION
@@ -93,18 +99,34 @@ def _migrate(engine: sa.Engine) -> None:
             current = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
             if current == VERSION:
                 return
+            if current == MOVED:
+                raise StoreError(
+                    "This database was moved to another one. Set PASQUIN_DATABASE_URL to the address it was moved to."
+                )
             if current is not None and current > VERSION:
                 raise StoreError(
                     f"The database is of a newer Pasquin (version {current}, this one knows {VERSION}). Update Pasquin."
                 )
+    with engine.connect() as connection:
+        _begin_alone(connection)
+        upgrade(connection)
+        connection.commit()
+
+
+def _begin_alone(connection: sa.Connection) -> None:
+    """One process migrates, the others wait and then find nothing to do."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+
+
+def upgrade(connection: sa.Connection, version: str = "head") -> None:
+    """Bring the database up to `version` inside the connection's transaction, which the caller commits."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+    config.attributes["connection"] = connection
+    command.upgrade(config, version)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 import pasquin
 from invented import texts
-from pasquin.backup import archive, backup, restore, snapshot
+from pasquin.backup import archive, backup, restore
 from pasquin.curate.curators import curator_named, make_link
 from pasquin.doctor import doctor
 from pasquin.errors import InputError, PasquinError, StoreError, UsageError, WorkspaceError
@@ -26,7 +26,7 @@ from pasquin.publish import publish, show
 from pasquin.records import Post
 from pasquin.store import Store
 from pasquin.store.schema import sign_in_links
-from pasquin.workspace import Workspace
+from pasquin.workspace import Workspace, snapshot
 from pasquin.workspace.cursors import Cursor, read_cursor, write_cursor
 from pasquin.workspace.files import write_manifest
 from pasquin.workspace.shards import fetch_posts, open_shards

@@ -3,8 +3,7 @@
     backup(workspace, file)     posts, corpora, models, settings, and every table, as they stood at one moment
     restore(file, directory)    the same again, in a new directory (or the database that PASQUIN_DATABASE_URL names)
 
-    snapshot    the files of a workspace at one moment, by hard links: shards and folders are replaced, never changed
-    archive     the tar file: what may be in it, its checksums at the end, and reading one that somebody else made
+The files are those of one moment (`pasquin.workspace.snapshot`), in a tar file (`archive`) with checksums at its end.
 
 The tables are in it as rows, not as a database file, so that a backup of SQLite can be restored into PostgreSQL and the
 other way round, and one of an older version is brought up to date. Not in it: secrets (they are not in a workspace),
@@ -19,7 +18,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +25,7 @@ from typing import Any, Final
 import orjson
 
 from pasquin import __version__
-from pasquin.backup import archive, snapshot
+from pasquin.backup import archive
 from pasquin.backup.archive import DATABASE, Reader, Writer
 from pasquin.errors import InputError, StoreError, UsageError, WorkspaceError, disk_errors
 from pasquin.progress import Progress, Silent
@@ -35,7 +33,7 @@ from pasquin.store import Store, open_engine, upgrade
 from pasquin.store.dump import line_of, read_rows, tables_of, version_of, write_rows
 from pasquin.store.dump import snapshot as database_snapshot
 from pasquin.store.state import sqlite_file
-from pasquin.workspace import TOML, Workspace
+from pasquin.workspace import TOML, Workspace, snapshot
 from pasquin.workspace.files import replacing
 from pasquin.workspace.secrets_in_file import secrets_of
 
@@ -57,7 +55,7 @@ def backup(workspace: Workspace, file: Path, *, progress: Progress | None = None
     if found := secrets_of(workspace.toml):
         raise UsageError(f"`{found[0]}` in pasquin.toml looks like a secret; take it out, then make the backup.")
     with disk_errors(f"write the backup {file}"), replacing(file) as temporary:
-        with _scratch(workspace) as scratch, Writer(temporary) as writer:
+        with snapshot.scratch(workspace) as scratch, Writer(temporary) as writer:
             counts, version = _write_database(workspace, writer, scratch)
             there = snapshot.take(workspace, scratch)
             total = sum(path.stat().st_size for _, path in there)
@@ -78,24 +76,6 @@ def backup(workspace: Workspace, file: Path, *, progress: Progress | None = None
         "tables": counts,
         "seconds": round(time.monotonic() - began, 3),
     }
-
-
-@contextmanager
-def _scratch(workspace: Workspace) -> Iterator[Path]:
-    """A folder on the workspace's own disk, where hard links are possible; what a killed backup left goes."""
-    for old in workspace.root.glob(f"{snapshot.FOLDER}*"):
-        if not _runs(old):
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{snapshot.FOLDER}{os.getpid()}-", dir=workspace.root))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(folder: Path) -> bool:
-    number = folder.name.removeprefix(snapshot.FOLDER).partition("-")[0]
-    return number.isdecimal() and Path(f"/proc/{number}").exists()
 
 
 def _write_database(workspace: Workspace, writer: Writer, scratch: Path) -> tuple[dict[str, int], str | None]:

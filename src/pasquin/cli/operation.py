@@ -1,4 +1,4 @@
-"""Commands for whoever runs it: doctor, db, backup, restore."""
+"""Commands for whoever runs it: doctor, db, backup, restore, sync."""
 
 from __future__ import annotations
 
@@ -114,3 +114,34 @@ def restore(
     rows = sum(result["tables"].values())
     made = f"{result['workspace']}: {result['files']:,} files and {rows:,} rows, as of {result['made_at']}."
     print_result(result, as_json, [made, "Bots and curators sign in anew. What is not right? pasquin doctor"])
+
+
+@command("sync", "pasquin sync s3://my-bucket/mybot")
+def sync(
+    url: Annotated[
+        str | None, typer.Argument(metavar="[URL]", help="s3://BUCKET/PREFIX (default: storage under [workspace]).")
+    ] = None,
+    only: Annotated[str | None, typer.Option(metavar="WAY", help="send or fetch: go one way only.")] = None,
+    prefer: Annotated[
+        str | None, typer.Option(metavar="SIDE", help="here or there: who is right where both sides changed a file.")
+    ] = None,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make posts, corpora and models here and on an object store alike; what was interrupted goes on."""
+    from pasquin.sync import sync as run
+
+    way, side = _one_of(only, ("send", "fetch"), "--only"), _one_of(prefer, ("here", "there"), "--prefer")
+    result = run(open_workspace(directory), url, only=way, prefer=side, progress=terminal())
+    lines = [
+        f"Sent {result['sent']:,} files ({result['bytes_sent'] / 1e6:,.1f} MB), "
+        f"fetched {result['fetched']:,} ({result['bytes_fetched'] / 1e6:,.1f} MB).",
+        f"Removed {result['removed_there']:,} there and {result['removed_here']:,} here.",
+    ]
+    print_result(result, as_json, lines)
+
+
+def _one_of(value: str | None, known: tuple[str, str], option: str) -> Any:
+    if value is not None and value not in known:
+        raise UsageError(f"{option} takes {known[0]} or {known[1]}, not `{value}`.")
+    return value

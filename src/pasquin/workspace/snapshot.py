@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,24 @@ FOLDER: Final = ".backup-"
 _PLAIN: Final = (TOML, "blocklist.txt")
 _APPENDED: Final = ("tombstones.jsonl", "rights.jsonl")
 _TRIES: Final = 50
+
+
+@contextmanager
+def scratch(workspace: Workspace) -> Iterator[Path]:
+    """A folder on the workspace's own disk, where hard links are possible; what a killed process left goes."""
+    for old in workspace.root.glob(f"{FOLDER}*"):
+        if not _runs(old):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=workspace.root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(folder: Path) -> bool:
+    number = folder.name.removeprefix(FOLDER).partition("-")[0]
+    return number.isdecimal() and Path(f"/proc/{number}").exists()
 
 
 def take(workspace: Workspace, scratch: Path) -> list[tuple[str, Path]]:
@@ -63,7 +83,7 @@ def _stable(source: Path, target: Path) -> None:
         try:
             for name in before:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
-                _link(source / name, target / name)
+                link(source / name, target / name)
         except FileNotFoundError:
             pass  # it was replaced just now: once more
         else:
@@ -92,7 +112,8 @@ def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int, int]]]:
             yield path.relative_to(folder).as_posix(), (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy on a disk without hard links."""
     try:
         os.link(source, target)
     except FileNotFoundError:

@@ -197,7 +197,7 @@ def test_a_publisher_paused_past_its_lease_changes_nothing(tmp_path: Path, servi
     assert taken is not None
     assert taken.id == entry.id
     for write in (
-        lambda: slow.attempt(entry, {"key": "k", "text": "t"}, {}, later),
+        lambda: slow.attempt(entry, {"key": "k", "text": "t"}, {}, ("fake", "bot"), later),
         lambda: slow.put_back(entry, "", later),
         lambda: slow.fail(entry, "", later),
     ):

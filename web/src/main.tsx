@@ -29,8 +29,11 @@ const queries = new QueryClient({
 /** Pages by path; any other is the game. Those that only a few people see are loaded when they do. */
 const pages: Record<string, ComponentType> = {
   "/curate": lazy(() => import("./curate/CuratePage")),
+  "/bots": lazy(() => import("./bots/BotsPage")),
 };
-const Page = pages[window.location.pathname.replace(/\/+$/, "")] ?? GamePage;
+const PublicBotPage = lazy(() => import("./bots/PublicBotPage"));
+const path = window.location.pathname.replace(/\/+$/, "");
+const Page = pages[path] ?? (path.startsWith("/bots/") ? PublicBotPage : GamePage);
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
 
 createRoot(document.getElementById("root")!).render(

@@ -154,6 +154,7 @@ def _summary(told: dict[str, Any]) -> str:
     return (
         f"{told['bot']}: {told['state']}{why}, {told['network']} {told['account']}, {waiting} in the queue{low}{due}"
         + (f"; {counts}" if counts else "")
+        + "".join(f"\n    ! {one['message']} {one['do']}" for one in told["troubles"])
     )
 
 
@@ -211,15 +212,67 @@ def move(
 @command("withdraw", "pasquin bot withdraw mybot ENTRY", of=bot)
 def withdraw(
     name: BotArgument,
-    entry: EntryArgument,
+    entry: Annotated[
+        str | None, typer.Argument(metavar="[ENTRY]", help="Id of the entry, as `bot show` tells it.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that waits, so that other bots may have it.")] = False,
     reason: ReasonOption = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take an entry out of the queue."""
+    """Take an entry, or all that waits, out of the queue. Works for a bot that is no longer in pasquin.toml, too."""
+    from pasquin.publish.desk import release
     from pasquin.publish.desk import withdraw as run
 
+    if (entry is None) != every:
+        raise UsageError("Name an entry, or say --all.")
+    if entry is None:
+        told = release(open_workspace(directory), name, reason)
+        print_result(told, as_json, [f"Taken out of the queue: {told['released']}."])
+        return
     print_result(run(open_workspace(directory), name, entry, reason), as_json, ["Taken out of the queue."])
+
+
+@command("edit", 'pasquin bot edit mybot ENTRY "Said shorter."', of=bot)
+def edit(
+    name: BotArgument,
+    entry: EntryArgument,
+    text: Annotated[str, typer.Argument(help="The words it shall have.")],
+    curator: Annotated[str | None, typer.Option(help="Who edits it (default: your user name).")] = None,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an entry that waits, or has failed, other words; it is marked as edited, and waits again."""
+    from pasquin.publish.desk import edit as run
+
+    told = run(open_workspace(directory), name, entry, text, curator or getpass.getuser())
+    print_result(told, as_json, ["Edited; it waits in the queue."])
+
+
+@command("token", "pasquin bot token mybot", of=bot)
+def token(
+    name: BotArgument,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Make the token invalid, and make none.")] = False,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the token that starts a run of the bot over HTTP, and print it, once; the one before is valid no more."""
+    from pasquin.publish import bot_named
+    from pasquin.publish.triggers import make_token, revoke_token
+    from pasquin.store import Store
+
+    workspace = open_workspace(directory)
+    bot_named(workspace, name)
+    store = Store.of(workspace)
+    try:
+        made = None if revoke else make_token(store, name)
+        if revoke:
+            revoke_token(store, name)
+    finally:
+        store.close()
+    print_result({"bot": name, "token": made}, as_json, [made or f"The token of `{name}` is revoked."])
+    if made:
+        typer.echo("Keep it now: it cannot be shown again.", err=True)
 
 
 @command("retry", "pasquin bot retry mybot ENTRY", of=bot)

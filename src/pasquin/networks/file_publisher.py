@@ -55,6 +55,20 @@ class FilePublisher:
         with disk_errors(f"read {self.path}"), self._open() as file:
             return self._publication(request) if _has(file, str(request["key"])) else "absent"
 
+    def said_before(self, text: str) -> str | None:
+        """The URI of a line that has this text."""
+        with disk_errors(f"read {self.path}"), self._open() as file:
+            size = file.seek(0, os.SEEK_END)
+            if not size:
+                return None
+            with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
+                found = content.rfind(b'","text":' + orjson.dumps(text) + b',"created_at":')
+                if found < 0:
+                    return None
+                line = content[content.rfind(b"\n", 0, found) + 1 : found]
+        key = line.removeprefix(b'{"key":"').decode()
+        return f"{self.path.as_uri()}#{key}"
+
     def _publication(self, request: Request) -> Publication:
         key = str(request["key"])
         return Publication(uri=f"{self.path.as_uri()}#{key}", published_at=tid_time(key).astimezone(UTC))

@@ -93,6 +93,14 @@ class Settles(Protocol):
 
 
 @runtime_checkable
+class Recalls(Protocol):
+    """A publisher that can tell whether the account has said a text before: another workspace may publish there too."""
+
+    def said_before(self, text: str) -> str | None:
+        """The URI of one of the account's latest posts that has this text, None when there is none."""
+
+
+@runtime_checkable
 class Shows(Protocol):
     """A publisher that can read the account's own profile, for the disclosure."""
 

@@ -15,14 +15,15 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pasquin.config import BotSettings, PublishSettings, load, load_bots
-from pasquin.errors import CorpusError, ModelError, PasquinError, TextRefused, UsageError
+from pasquin.errors import PasquinError, TextRefused, UsageError
 from pasquin.networks.links import has_link
 from pasquin.networks.publishing import Prices
 from pasquin.networks.tids import new_tid
 from pasquin.progress import Progress, Silent
-from pasquin.publish import queue, switches
+from pasquin.publish import board, queue, runs, switches
 from pasquin.publish.decided import follow
 from pasquin.publish.disclosure import Disclosure, disclosure_of
+from pasquin.publish.family import family_of
 from pasquin.publish.ledger import entries, utc
 from pasquin.publish.mentions import without_mentions
 from pasquin.publish.queue import Accepted
@@ -69,7 +70,11 @@ def publish(
     began = time.monotonic()
     store = Store.of(workspace)
     try:
-        bot = _open(workspace, store, name, settings)
+        try:
+            bot = _open(workspace, store, name, settings)
+        except PasquinError as exc:
+            runs.note_run(store, name, "error", str(exc), None, datetime.now(UTC))
+            raise
         if change is not None:
             change(bot)
         if bot.settings.paused:
@@ -77,7 +82,9 @@ def publish(
         else:
             _fill(bot)
             run(bot, 1 if limit is None and bot.settings.schedule is None else limit)
-        return {**_told(bot), "seconds": round(time.monotonic() - began, 3)}
+        told = _told(bot)
+        runs.note_run(store, name, told["state"], told["why"], bot.disclosure, bot.clock())
+        return {**told, "seconds": round(time.monotonic() - began, 3)}
     finally:
         store.close()
 
@@ -162,7 +169,9 @@ def check(workspace: Workspace, name: str) -> Disclosure:
     store = Store.of(workspace)
     try:
         bot = _open(workspace, store, name, None)
-        return disclosure_of(name, bot.settings, bot.publisher, bot.family, workspace.root)
+        found = disclosure_of(name, bot.settings, bot.publisher, bot.family, workspace.root)
+        runs.note_check(store, name, found, datetime.now(UTC))
+        return found
     finally:
         store.close()
 
@@ -178,12 +187,23 @@ def setup(workspace: Workspace, name: str, *, picture: bool = True) -> dict[str,
 
 
 def show(workspace: Workspace, name: str | None = None) -> list[dict[str, Any]]:
-    """All bots of the workspace, or the named one: switch, stock, next slot, counts by state, newest entries."""
-    named = load_bots(workspace.toml) if name is None else {name: _settings_of(workspace, name)}
+    """All bots, or the named one with its `queue`: switch, stock, next slots, counts by state, troubles.
+
+    Those that are no longer in pasquin.toml and have entries are among them. Raises UsageError when there is none.
+    """
+    configured = load_bots(workspace.toml)
     store = Store.of(workspace)
     try:
-        switches.register(store, list(named))
-        return [_shown(store, bot, settings, details=name is not None) for bot, settings in named.items()]
+        switches.register(store, list(configured))
+        there = board.names_there(store, configured)
+        if name is not None and name not in there:
+            _settings_of(workspace, name)
+        now = datetime.now(UTC)
+        shown = [board.summary(store, bot, configured.get(bot), now) for bot in there if name in (None, bot)]
+        if name is not None:
+            with store.read() as connection:
+                shown[0]["queue"] = [board.told(entry.row) for entry in entries(connection, publications.c.bot == name)]
+        return shown
     finally:
         store.close()
 
@@ -214,28 +234,15 @@ def _open(workspace: Workspace, store: Store, name: str, settings: PublishSettin
     chosen = _settings_of(workspace, name)
     settings = settings or load(PublishSettings, workspace.toml)
     switches.register(store, [name])
-    family = chosen.model_family or _family(workspace, chosen)
-    return open_bot(name, chosen, settings, store, workspace.root, family)
-
-
-def _family(workspace: Workspace, settings: BotSettings) -> str | None:
-    """The family of a bot's first model, as its manifest names what it was trained from."""
-    for model in settings.models or ((settings.corpus,) if settings.corpus else ()):
-        try:
-            base = workspace.model_manifest(model).get("base")
-        except (ModelError, CorpusError, UsageError):
-            continue
-        if isinstance(base, str) and base:
-            return base.rstrip("/").rpartition("/")[2]
-    return None
+    return open_bot(name, chosen, settings, store, workspace.root, family_of(workspace, chosen))
 
 
 def _fill(bot: Bot) -> None:
     now = bot.clock()
-    follow(bot.store, bot.name, bot.settings, now)
+    gone = follow(bot.store, bot.name, bot.settings, now)["withdrawn"]
     if bot.settings.evergreen:
         queue.repeat_oldest(bot.store, bot.name, bot.settings, now)
-    queue.plan(bot.store, bot.name, bot.settings, now)
+    queue.plan(bot.store, bot.name, bot.settings, now, anew=gone > 0)
 
 
 def _told(bot: Bot) -> dict[str, Any]:
@@ -274,36 +281,6 @@ def _next_due(store: Store, name: str) -> datetime | None:
     with store.read() as connection:
         due = connection.execute(sa.select(sa.func.min(publications.c.due_at)).where(*waits)).scalar()
     return utc(due) if due else None
-
-
-def _shown(store: Store, name: str, settings: BotSettings, *, details: bool) -> dict[str, Any]:
-    with store.read() as connection:
-        counted = sa.select(publications.c.state, sa.func.count()).where(publications.c.bot == name)
-        counts = {row[0]: row[1] for row in connection.execute(counted.group_by(publications.c.state))}
-        shut = switches.closed(connection, name, datetime.now(UTC))
-        rows = entries(connection, publications.c.bot == name) if details else []
-    due = _next_due(store, name)
-    told: dict[str, Any] = {
-        "bot": name,
-        "network": settings.network,
-        "account": settings.account,
-        "state": "paused" if settings.paused else shut.state if shut else "active",
-        "why": "It is paused in pasquin.toml." if settings.paused else shut.reason if shut else None,
-        "schedule": settings.schedule,
-        "next_due": due.isoformat() if due else None,
-        "entries": counts,
-        "low": counts.get("approved", 0) < settings.minimum_stock,
-    }
-    if details:
-        shown = ("id", "state", "text", "due_at", "uri", "url", "published_at", "reason", "edited", "curator")
-        told["queue"] = [
-            {
-                key: utc(row.row[key]).isoformat() if isinstance(row.row[key], datetime) else row.row[key]
-                for key in shown
-            }
-            for row in rows
-        ]
-    return told
 
 
 def _pause(seconds: float, ended: Callable[[], bool]) -> None:

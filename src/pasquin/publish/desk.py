@@ -1,4 +1,4 @@
-"""What a person does with single entries of a queue: move, withdraw, retry, resolve."""
+"""What a person does with single entries of a queue: move, withdraw, edit, retry, resolve; and with all of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,22 @@ def move(workspace: Workspace, bot: str, entry: str, before: str | None) -> dict
 def withdraw(workspace: Workspace, bot: str, entry: str, reason: str | None) -> dict[str, Any]:
     """Take an entry out of the queue. Works for a bot that is no longer in pasquin.toml, too."""
     why = reason or "withdrawn by a person"
-    return _done(workspace, lambda store, now: queue.withdraw_entry(store, bot, entry, why, now))
+    return _done(workspace, lambda store, now: queue.withdraw_entry(store, bot, entry, why, now), anew=True)
+
+
+def release(workspace: Workspace, bot: str, reason: str | None) -> dict[str, Any]:
+    """Take all that waits out of the queue, so that other bots may publish it: `{bot, released}`."""
+    store = Store.of(workspace)
+    try:
+        released = queue.release(store, bot, reason or "its bot lets it go", datetime.now(UTC))
+        return {"bot": bot, "released": released}
+    finally:
+        store.close()
+
+
+def edit(workspace: Workspace, bot: str, entry: str, text: str, curator: str | None) -> dict[str, Any]:
+    """Give an entry that waits, or has failed, other words."""
+    return _done(workspace, lambda store, now: queue.edit_entry(store, bot, entry, text, curator, now))
 
 
 def retry(workspace: Workspace, bot: str, entry: str) -> dict[str, Any]:
@@ -43,10 +58,15 @@ def resolve(workspace: Workspace, bot: str, entry: str, uri: str | None) -> dict
     return _done(workspace, lambda store, now: queue.resolve_entry(store, bot, entry, uri=uri, now=now))
 
 
-def _done(workspace: Workspace, work: Callable[[Store, datetime], Entry]) -> dict[str, Any]:
+def _done(workspace: Workspace, work: Callable[[Store, datetime], Entry], *, anew: bool = False) -> dict[str, Any]:
+    """Do it, and give slots to what has none; `anew`: what comes later moves up into a slot that was set free."""
     store = Store.of(workspace)
     try:
-        entry = work(store, datetime.now(UTC))
+        now = datetime.now(UTC)
+        entry = work(store, now)
+        settings = load_bots(workspace.toml).get(entry.bot)
+        if settings is not None:
+            queue.plan(store, entry.bot, settings, now, anew=anew)
         return {"bot": entry.bot, "id": entry.id, "state": entry.state}
     finally:
         store.close()

@@ -92,9 +92,19 @@ class Ledger:
                 return Claim(None, "nothing_due")
             return Claim(self._take(connection, entry_due, "claimed", now, None))
 
-    def attempt(self, entry: Entry, request: Mapping[str, Any], disclosure: Mapping[str, Any], now: datetime) -> Entry:
-        """Store the intent: after this the network may be asked. Raises StaleClaimError."""
+    def attempt(
+        self,
+        entry: Entry,
+        request: Mapping[str, Any],
+        disclosure: Mapping[str, Any],
+        where: tuple[str, str],
+        now: datetime,
+    ) -> Entry:
+        """Store the intent: after this the network may be asked. `where` are the network and the account that will be,
+        which may have changed since the entry was queued. Raises StaleClaimError."""
         values = {
+            "network": where[0],
+            "account": where[1],
             "request": dict(request),
             "disclosure": dict(disclosure),
             "attempts": entry.row["attempts"] + 1,

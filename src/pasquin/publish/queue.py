@@ -160,6 +160,35 @@ def withdraw_entry(store: Store, bot: str, id: str, reason: str, now: datetime) 
         return change(connection, entry, "withdrawn", now, reason, text_key=None, due_at=None, reason=reason)
 
 
+def release(store: Store, bot: str, reason: str, now: datetime) -> int:
+    """Take everything that waits, or has failed, out of a bot's queue, so that other bots may have it; how much."""
+    with store.write() as connection:
+        lock_bot(connection, bot)
+        found = entries(connection, publications.c.bot == bot, publications.c.state.in_(("approved", "failed")))
+        for entry in found:
+            change(connection, entry, "withdrawn", now, reason, text_key=None, due_at=None, reason=reason)
+        return len(found)
+
+
+def edit_entry(store: Store, bot: str, id: str, text: str, curator: str | None, now: datetime) -> Entry:
+    """Give an entry that waits, or has failed, other words; it is marked as edited, by `curator`, and waits again.
+
+    The candidate keeps what the model wrote. Raises UsageError when it is neither, the text is empty, or some bot has
+    it.
+    """
+    if not text.strip():
+        raise UsageError("An entry needs words. Take it out of the queue instead.")
+    with store.write() as connection:
+        lock_bot(connection, bot)
+        entry = _named(connection, bot, id, ("approved", "failed"), "edited: it is not waiting in the queue")
+        key = text_key(text)
+        if entries_exist(connection, publications.c.text_key == key, publications.c.id != id):
+            raise UsageError("Another entry says just that already. Write it differently, or withdraw this one.")
+        values = {"text": text, "text_key": key, "edited": True, "curator": curator or entry.row["curator"], **_FRESH}
+        due = entry.row["due_at"] if entry.state == "approved" else None
+        return change(connection, entry, "approved", now, "edited by a person", **values, due_at=due)
+
+
 def retry_entry(store: Store, bot: str, id: str, now: datetime) -> Entry:
     """Put an entry that has failed back into the queue. Raises UsageError when it has not."""
     with store.write() as connection:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from pasquin.config import BotSettings, PublishSettings
 from pasquin.errors import AccountRefused, NetworkError, NotSent, PasquinError, RateLimited, TextRefused
 from pasquin.networks.links import has_link
-from pasquin.networks.publishing import Access, Freezes, Publisher, Settled, Settles, open_publisher
+from pasquin.networks.publishing import Access, Freezes, Publisher, Recalls, Settled, Settles, open_publisher
 from pasquin.networks.tids import new_tid
 from pasquin.publish import queue, switches
 from pasquin.publish.disclosure import Disclosure, disclosure_of
@@ -122,19 +122,35 @@ def _attempt(bot: Bot, entry: Entry) -> None:
         _fail(bot, entry, "It has a link, and this bot publishes none. Edit the text, or set urls = true.")
         return
     try:
+        if there := _said_before(bot, entry, text):
+            _fail(
+                bot,
+                entry,
+                f"The account has said this already, and not from here ({there}). Does another workspace "
+                "publish there? Withdraw the entry, or edit it.",
+            )
+            return
         request = frozen(bot.publisher, text, new_tid(bot.clock()))
     except NetworkError as exc:
         _not_published(bot, entry, exc)
         return
     bot.on_step("frozen")
     state = bot.disclosure.summary() if bot.disclosure else {}
-    entry = bot.ledger.attempt(entry, request, state, bot.clock())
+    where = (bot.settings.network, bot.settings.account)
+    entry = bot.ledger.attempt(entry, request, state, where, bot.clock())
     bot.on_step("attempting")
     if _elapsed() - began > bot.publish.lease_seconds - bot.publish.timeout_seconds:
         bot.ledger.put_back(entry, "its publisher was too slow to be sure of its claim", bot.clock())
         bot.stop = "not_sent"
         return
     _send(bot, entry)
+
+
+def _said_before(bot: Bot, entry: Entry, text: str) -> str | None:
+    """Where the account has this text already, though this ledger does not know of it; evergreens are meant to be."""
+    if entry.row["repeat_of"] is not None or not isinstance(bot.publisher, Recalls):
+        return None
+    return bot.publisher.said_before(text)
 
 
 def _send(bot: Bot, entry: Entry) -> None:

@@ -17,7 +17,7 @@ from pasquin.config import CurateSettings, PlaySettings, load
 from pasquin.curate import SignInError
 from pasquin.errors import PasquinError, StoreError
 from pasquin.play import CategoryError, Game, NickError, PlayerError, TrialError
-from pasquin.server import curation, game, pages, sign_in, stats
+from pasquin.server import bot_trigger, bots, curation, game, pages, sign_in, stats
 from pasquin.server.guard import TOO_LARGE, Guard
 from pasquin.server.limits import Limits, TooFastError
 from pasquin.store import Store
@@ -31,6 +31,11 @@ _STATUS: dict[type[PasquinError], int] = {
     CategoryError: 404,
     NickError: 409,
     TooFastError: 429,
+    bot_trigger.TokenError: 401,
+    bots.NotOwnerError: 403,
+    bots.NoBotError: 404,
+    bots.NotNowError: 409,
+    bots.OutOfReachError: 502,
     StoreError: 503,
 }
 
@@ -72,6 +77,7 @@ def create_app(
     app.state.game, app.state.store = running, store
     app.state.figures = stats.Figures(running, store)
     app.state.curation, app.state.sessions = curating, sign_in.Sessions(store, curate_settings)
+    app.state.bots, app.state.triggers = bots.Bots(workspace, store), bot_trigger.Triggers()
     app.state.limits = Limits(running.settings.player_rate, running.settings.address_rate)
     app.add_middleware(Guard)
     return app
@@ -94,6 +100,8 @@ def _routes(lifespan: Any) -> FastAPI:
     app.include_router(game.router)
     app.include_router(sign_in.router)
     app.include_router(curation.router)
+    app.include_router(bots.router)
+    app.include_router(bot_trigger.router)
     app.include_router(pages.router)
     app.include_router(stats.router)
     app.add_exception_handler(PasquinError, _pasquin_error)
@@ -118,6 +126,8 @@ def _message(status: int, message: str) -> JSONResponse:
 
 async def _pasquin_error(_: Request, exc: Exception) -> JSONResponse:
     answer = _message(_STATUS.get(type(exc), 500), str(exc))  # type: ignore[arg-type]
+    if isinstance(exc, bot_trigger.TokenError):
+        answer.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(exc, TooFastError):
         answer.headers["Retry-After"] = str(exc.retry_after)
     return answer

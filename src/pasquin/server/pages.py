@@ -1,4 +1,4 @@
-"""The built front end, kept in memory: the page at `/` and `/curate`, its files under `/assets`, and `/healthz`."""
+"""The built front end, kept in memory: the page (`/`, `/curate`, `/bots`), its files under `/assets`, `/healthz`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def _files() -> dict[str, tuple[bytes, bytes, str]]:
 
 @router.get("/")
 @router.get("/curate")
+@router.get("/bots")
+@router.get("/bots/{_name}")
 def index(request: Request) -> Response:
     """The page. Everything on it is the same for everybody but the nonce that allows its own styles."""
     found = _files().get("index.html")

@@ -5,13 +5,12 @@ import { useDisclosure } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
-import { ApiError } from "../api";
 import { ColourToggle } from "../game/Header";
 import { InfoIcon } from "../game/icons";
-import { Notice } from "../game/Notice";
 import { curation, type CurationState } from "./api";
 import { CardView } from "./CardView";
 import { FilterBar } from "./FilterBar";
+import { enter, Gate, isRefusal, LOOK_AGAIN_MS } from "./Gate";
 import { GridView } from "./GridView";
 import { Help } from "./Help";
 import { PairView } from "./PairView";
@@ -20,22 +19,6 @@ import { TogetherView } from "./TogetherView";
 
 const VIEWS = { cards: "One by one", grid: "Many", pairs: "Pairs", together: "Together" } as const;
 type View = keyof typeof VIEWS;
-const LOOK_AGAIN_MS = 4_000;
-
-/** Sign in with the link's token, if the address has one, then ask who is here and what there is to do. */
-async function enter(): Promise<CurationState> {
-  const token = new URLSearchParams(window.location.hash.slice(1)).get("sign-in");
-  if (token) {
-    window.history.replaceState(null, "", window.location.pathname);
-    try {
-      await curation.signIn(token);
-    } catch (error) {
-      // A used link is no trouble for somebody who is signed in already.
-      return curation.state().catch(() => Promise.reject(error as Error));
-    }
-  }
-  return curation.state();
-}
 
 /** The curators' page: who is nobody is told how to sign in. */
 export default function CuratePage() {
@@ -44,56 +27,13 @@ export default function CuratePage() {
   }, []);
   const state = useQuery({
     queryKey: ["curation"],
-    queryFn: enter,
+    queryFn: () => enter(curation.state),
     staleTime: Infinity,
     retry: false,
     refetchInterval: (query) => (query.state.error && !isRefusal(query.state.error) ? LOOK_AGAIN_MS : false),
   });
   if (state.data) return <Curation state={state.data} />;
-  return (
-    <div className="page">
-      <header className="header">
-        <div className="wordmark">Pasquin</div>
-        <div className="header-tools">
-          <ColourToggle />
-        </div>
-      </header>
-      <main className="main">
-        {!state.error && (
-          <p className="waiting" role="status">
-            Loading …
-          </p>
-        )}
-        {state.error && isRefusal(state.error) && (
-          <Notice title="Sign in to curate" tone="quiet" action={<Button onClick={() => void state.refetch()}>Try again</Button>}>
-            <p>{withCommands(state.error.message)}</p>
-          </Notice>
-        )}
-        {state.error && !isRefusal(state.error) && (
-          <Notice title="The server is out of reach" tone="trouble" action={<Button onClick={() => void state.refetch()}>Try again now</Button>}>
-            {state.error.message} This page keeps trying by itself; decisions that were not sent yet are kept in this browser.
-          </Notice>
-        )}
-      </main>
-    </div>
-  );
-}
-
-/** A message with the commands in it (between backticks) set as such. */
-function withCommands(message: string) {
-  return message.split("`").map((part, place) =>
-    place % 2 ? (
-      <code key={place} className="command">
-        {part}
-      </code>
-    ) : (
-      part
-    ),
-  );
-}
-
-function isRefusal(error: Error): boolean {
-  return error instanceof ApiError && !error.transient;
+  return <Gate state={state} title="Sign in to curate" kept="; decisions that were not sent yet are kept in this browser" />;
 }
 
 function Curation({ state }: { state: CurationState }) {
@@ -125,6 +65,9 @@ function Curation({ state }: { state: CurationState }) {
           ))}
         </nav>
         <div className="header-tools">
+          <a className="page-link" href="/bots">
+            Bots
+          </a>
           <ColourToggle />
           <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label="Keys" onClick={help.open}>
             <InfoIcon />

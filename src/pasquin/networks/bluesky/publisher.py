@@ -89,6 +89,16 @@ class BlueskyPublisher:
         before = request.get("revision")
         return "absent" if before is not None and self._revision(body["repo"]) == before else "undecided"
 
+    def said_before(self, text: str) -> str | None:
+        """The URI of one of the latest hundred posts that has this text."""
+        where = {"repo": self.account.session()["did"], "collection": _POSTS, "limit": "100"}
+        records = self.account.query("com.atproto.repo.listRecords", where).get("records")
+        for record in records if isinstance(records, list) else ():
+            value = record.get("value") if isinstance(record, dict) else None
+            if isinstance(value, dict) and value.get("text") == text and "reply" not in value:
+                return str(record["uri"])
+        return None
+
     def profile(self) -> Profile:
         """The profile record of the account, with its picture."""
         session = self.account.session()

@@ -84,6 +84,14 @@ class MastodonPublisher:
             before = page[-1]["id"]
         return "undecided"
 
+    def said_before(self, text: str) -> str | None:
+        """The URI of one of the latest forty statuses that has this text."""
+        wanted = _comparable(text)
+        for status in self._page(None, None):
+            if wanted and _comparable(html_text(str(status["content"]))) == wanted:
+                return str(status["uri"])
+        return None
+
     def profile(self) -> Profile:
         """The account as its own credentials show it."""
         me = self._asked(lambda api: api.account_verify_credentials())

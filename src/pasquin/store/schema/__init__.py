@@ -9,7 +9,7 @@ from pasquin.store.schema.candidates import candidates
 from pasquin.store.schema.curation import comparisons, curator_sessions, curators, decisions, sign_in_links
 from pasquin.store.schema.metadata import metadata
 from pasquin.store.schema.play import attention_checks, daily_items, guesses, player_marks, players, trials
-from pasquin.store.schema.publish import bot_sessions, bots, publication_events, publications
+from pasquin.store.schema.publish import bot_sessions, bot_triggers, bots, publication_events, publications
 from pasquin.store.schema.serve import api_keys
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "api_keys",
     "attention_checks",
     "bot_sessions",
+    "bot_triggers",
     "bots",
     "candidates",
     "comparisons",
@@ -34,4 +35,4 @@ __all__ = [
     "trials",
 ]
 
-VERSION = "0005"
+VERSION = "0006"

@@ -16,12 +16,31 @@ bots = sa.Table(
     sa.Column("held_until", sa.DateTime(timezone=True)),
     sa.Column("plan", sa.Text),
     sa.Column("last_at", sa.DateTime(timezone=True)),
+    sa.Column("run_at", sa.DateTime(timezone=True)),
+    sa.Column("run_state", sa.String(24)),
+    sa.Column("run_why", sa.Text),
+    sa.Column("checks", sa.JSON(none_as_null=True)),
+    sa.Column("checked_at", sa.DateTime(timezone=True)),
+    sa.Column("trigger_hash", sa.String(64)),
+    sa.Column("trigger_hint", sa.String(16)),
 )
 """Switches: `active`, `paused` or `stopped` with the reason. The row named `*` is the switch of all bots.
 
 `held_until` is when a network that asked to wait may be asked again; `plan` the schedule its queue was planned with;
-`last_at` the latest time seen while it published, by which a clock that was turned back is noticed.
+`last_at` the latest time seen while it published, by which a clock that was turned back is noticed. `run_*` is what
+became of the latest run, wherever that was, `checks` the latest look at its disclosure: whoever looks at the page sees
+why nothing comes. Of the token that may start a run over HTTP only the SHA-256 is kept, and its first characters.
 """
+
+bot_triggers = sa.Table(
+    "bot_triggers",
+    metadata,
+    sa.Column("bot", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("result", sa.JSON(none_as_null=True)),
+)
+"""Starts over HTTP that named a key, and what they were answered (null while they run): again, they start nothing."""
 
 publications = sa.Table(
     "publications",

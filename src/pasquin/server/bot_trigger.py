@@ -1,0 +1,116 @@
+"""Starting a run of a bot over HTTP: `POST /api/bots/NAME/publish`, with the bot's token or by the owner on the page.
+
+    curl -X POST https://…/api/bots/mybot/publish -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: 2026-11-25T09"
+
+It does what `pasquin publish NAME --once` does, and the answer is its JSON. The status says whether asking again helps:
+200 done, or nothing to do; 409 a person must mend something first; 502 the network refused; 503 (with `Retry-After`)
+try again later. Asking twice is safe: each entry is published once, and with an `Idempotency-Key` the second answer is
+the first one's. GET and HEAD do nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import JSONResponse
+
+from pasquin.errors import PasquinError, UsageError
+from pasquin.publish import publish
+from pasquin.publish.triggers import bot_of_token, once
+from pasquin.server.bots import BotName, Bots, BotsDependency, NotNowError, NotOwnerError
+from pasquin.server.limits import Limits
+from pasquin.server.sign_in import COOKIE, PROBLEMS, Sessions
+
+_BEARER: Final = "bearer "
+_LATER_SECONDS: Final = 60
+_STATUS: Final = {"not_compliant": 409, "account_refused": 502, "not_sent": 503, "unsettled": 503, "clock": 503}
+_RATE: Final = 0.5
+"""Starts a second, of one bot: five at once, then one every two seconds."""
+_ADDRESS_RATE: Final = 2.0
+
+
+class TokenError(PasquinError):
+    """No token, or none that starts anything."""
+
+
+class Triggers:
+    """How often runs may be started over HTTP."""
+
+    def __init__(self) -> None:
+        self._limits = Limits(_RATE, _ADDRESS_RATE, time.monotonic)
+
+    def take(self, bot: str | None, address: str | None) -> None:
+        """Count a start from an address, or (with its name) of a bot. Raises TooFastError."""
+        self._limits.take(f"bot {bot}" if bot else None, address)
+
+
+router = APIRouter(prefix="/api/bots", tags=["bots"])
+
+
+@router.post(
+    "/{name}/publish",
+    responses=dict.fromkeys((401, 403, 404, 409, 422, 429, 502, 503), PROBLEMS[422]),
+    response_model=dict[str, Any],
+)
+async def trigger(
+    request: Request,
+    name: BotName,
+    bots: BotsDependency,
+    authorization: Annotated[str | None, Header(max_length=300)] = None,
+    idempotency_key: Annotated[str | None, Header(pattern="^[ -~]{1,64}$")] = None,
+    limit: Annotated[int | None, Query(ge=1, le=20)] = None,
+) -> JSONResponse:
+    """Publish what is due of a bot, and say what happened."""
+    triggers: Triggers = request.app.state.triggers
+    triggers.take(None, request.client.host if request.client else None)
+    await _let_in(request, name, bots, authorization)
+    triggers.take(name, request.client.host if request.client else None)
+    result = await asyncio.to_thread(_run, bots, name, idempotency_key, limit)
+    if result is None:
+        message = "A run with this Idempotency-Key is under way. Ask again in a minute."
+        return JSONResponse({"message": message}, 409, {"Retry-After": str(_LATER_SECONDS)})
+    status = _status(result)
+    headers = {"Retry-After": str(_LATER_SECONDS)} if status == 503 else None
+    return JSONResponse(result, status, headers)
+
+
+def _run(bots: Bots, name: str, key: str | None, limit: int | None) -> dict[str, Any] | None:
+    def work() -> dict[str, Any]:
+        try:
+            return publish(bots.workspace, name, limit=limit)
+        except UsageError as exc:
+            raise NotNowError(str(exc)) from exc
+
+    return work() if key is None else once(bots.store, name, key, work)
+
+
+def _status(result: dict[str, Any]) -> int:
+    if result["ok"]:
+        return 200
+    if result["state"] in _STATUS:
+        return _STATUS[result["state"]]
+    return 200 if result["published"] else 502
+
+
+async def _let_in(request: Request, name: str, bots: Bots, authorization: str | None) -> None:
+    """Let the bot's token pass, or the owner. Raises TokenError, NotOwnerError, SignInError."""
+    if authorization is None and COOKIE in request.cookies:
+        sessions: Sessions = request.app.state.sessions
+        curator = await sessions.curator(request.cookies[COOKIE])
+        if not curator.owner:
+            raise NotOwnerError("Only the owner of this workspace may start a run.")
+        await asyncio.to_thread(bots.there, name)
+        return
+    if authorization is None or not authorization.lower().startswith(_BEARER):
+        raise TokenError(
+            f"A run needs the bot's token: `pasquin bot token {name}` makes one. Send it as a Bearer token."
+        )
+    token = authorization[len(_BEARER) :].strip()
+    found = await asyncio.to_thread(bot_of_token, bots.store, token, list(bots.configured()))
+    if found is None:
+        raise TokenError(f"This token starts nothing (any more). `pasquin bot token {name}` makes another.")
+    if found != name:
+        raise NotOwnerError("This token is another bot's.")

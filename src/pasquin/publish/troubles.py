@@ -123,7 +123,7 @@ def _overdue(bot: Seen) -> _Told:
     return (
         "overdue",
         f"An entry has been due since {bot.due:%Y-%m-%d %H:%M} UTC, and nobody has run this bot {since}.",
-        f"Run `pasquin publish {bot.name}`, from cron for example; docs/publish.md has recipes.",
+        f"Run `pasquin publish {bot.name}`, from cron for example; docs/runners.md has recipes.",
     )
 
 

@@ -14,6 +14,8 @@ import pytest
 from pasquin.engines import choose_engine, open_engine
 from pasquin.engines.decoding import Unfolding, completion
 from pasquin.engines.gguf_export import FILE, PRECISIONS, export_gguf, why_not, write_gguf
+from pasquin.engines.vocabulary import FILE as VOCABULARY
+from pasquin.engines.vocabulary import has_output_tokens, output_tokens, write_output_tokens
 from pasquin.errors import ModelError, UsageError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Prompt, Sampling
@@ -282,6 +284,47 @@ def test_a_text_unfolds_to_what_the_whole_is(model: Path, stop: tuple[str, ...],
         assert len(tokens) == len(ids) - end
 
 
+def test_only_the_tokens_of_the_posts_are_drawn_and_prompts_may_have_any(model: Path, tmp_path: Path) -> None:
+    """Greedily, the text is that of the whole model up to the first token that is not kept."""
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns(FILE))
+    tokenizer = load_tokenizer(folder)
+    known = ["the cat sat on a warm mat", "two small birds"]
+    write_output_tokens(folder, "hash", tokenizer, known, [END])
+    assert has_output_tokens(folder, "hash")
+    assert not has_output_tokens(folder, "another")
+    kept = set(output_tokens(folder, tokenizer.get_vocab_size(), END))
+    assert {END, *tokenizer.encode(known[0]).ids} < kept
+    rare = next(token for token in range(3, tokenizer.get_vocab_size()) if token not in kept)
+    given = [Prompt(token_ids=(1, rare, rare), seed=row) for row in range(24)]
+    small, whole = open_engine(folder, "openvino"), open_engine(model, "openvino")
+    drawn = _drawn(small, given, Sampling(max_tokens=24))
+    assert {token for ids in drawn for token in ids} <= kept
+    assert len({token for ids in drawn for token in ids}) > 50
+    greedy = Sampling(max_tokens=6, temperature=0)
+    for ours, theirs in zip(_drawn(small, given, greedy), _drawn(whole, given, greedy), strict=True):
+        shared = next((at for at, token in enumerate(theirs) if token not in kept), len(theirs))
+        assert ours[:shared] == theirs[:shared]
+
+
+def _drawn(engine: Any, given: list[Prompt], sampling: Sampling) -> list[tuple[int, ...]]:
+    session, found = engine.session(), {}
+    numbers = [session.add(prompt, sampling) for prompt in given]
+    while len(found) < len(given):
+        found |= {drawn.number: drawn.token_ids for drawn in session.step()}
+    session.close()
+    return [found[number] for number in numbers]
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"tokens": [1, 2, 99999]}', '{"tokens": [5, 4, 2]}', '{"tokens": [5]}']
+)
+def test_a_list_of_tokens_that_does_not_fit_is_a_sentence(content: str, tmp_path: Path) -> None:
+    (tmp_path / VOCABULARY).write_text(content)
+    with pytest.raises(ModelError, match="remove that file"):
+        output_tokens(tmp_path, 512, END)
+
+
 def test_both_engines_draw_from_the_same_distribution(openvino: Any, model: Path) -> None:
     given = [Prompt(token_ids=(1, 40, 41), seed=5_000 + row) for row in range(1_500)]
     other = open_engine(model, "transformers")
@@ -326,6 +369,40 @@ def test_draws_follow_the_filters() -> None:
     assert shares(temperature=0) == [1.0, 0, 0, 0, 0]
     assert shares(temperature=0.5)[0] == 0.73  # 0.25 / (0.25 + 0.0625 + 0.0225 + 0.0049 + 0.0009)
 
+    assert shares(min_p=0.3) == [0.56, 0.28, 0.17, 0, 0]
+    assert shares(min_p=0.3, top_k=2) == [0.67, 0.33, 0, 0, 0]
+
+
+def test_a_blend_is_the_mixture_of_what_its_voices_say(gpt2: Path) -> None:
+    """By log-probabilities of single tokens; a voice alone, or twice the same, is that voice."""
+    engine = open_engine(gpt2, "transformers")
+    one, other = (0, 20, 21, 22), (0, 30)
+
+    def scored(*blend: tuple[tuple[int, ...], float], seed: int = 3) -> Any:
+        session = engine.session()
+        prompt = Prompt(token_ids=blend[0][0], seed=seed, blend=blend if len(blend) > 1 else ())
+        session.add(prompt, Sampling(max_tokens=12), log_probs=True)
+        session.add(Prompt(token_ids=one, seed=seed + 1, blend=prompt.blend), Sampling(max_tokens=3))
+        news = []
+        while not any(len(drawn.log_probs) for drawn in news):
+            news = session.step()
+        session.close()
+        return next(drawn for drawn in news if drawn.log_probs)
+
+    alone = scored((one, 1.0))
+    assert scored((one, 0.4), (one, 0.6)).token_ids == alone.token_ids
+    mixed = scored((one, 0.7), (other, 0.3))
+    network = engine._model
+    import torch
+
+    with torch.no_grad():
+        chances = [
+            network(torch.tensor([[*ids, *mixed.token_ids]])).logits[0].float().softmax(-1)[len(ids) - 1 : -1]
+            for ids in (one, other)
+        ]
+    expected = (0.7 * chances[0] + 0.3 * chances[1]).gather(-1, torch.tensor(mixed.token_ids)[:, None])[:, 0].log()
+    assert mixed.log_probs == pytest.approx(expected.tolist(), abs=0.05)
+
 
 def test_the_nucleus_of_a_large_flat_vocabulary_is_whole() -> None:
     import torch
@@ -356,6 +433,21 @@ def test_the_gguf_is_made_again_when_the_weights_change(tiny_model: Path, tmp_pa
     assert export_gguf(folder).stat().st_mtime_ns != first
     (folder / FILE).write_bytes(b"half a fi")
     assert export_gguf(folder).stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("name", ["openvino", "transformers"])
+def test_a_tokenizer_of_another_vocabulary_is_a_sentence(name: str, tiny_model: Path, tmp_path: Path) -> None:
+    from tiny_model import make_tiny_model
+
+    larger, folder = make_tiny_model(tmp_path / "larger", vocabulary=600), tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    PostFormat(1, END).save(folder)
+    shutil.copy(larger / "tokenizer.json", folder)
+    with pytest.raises(ModelError, match="do not belong together"):
+        open_engine(folder, name)
+    shutil.copy(larger / "config.json", folder)  # now the tokenizer fits, and the weights don't
+    with pytest.raises(ModelError, match=r"do not belong together|cannot load"):
+        open_engine(folder, name)
 
 
 def test_damaged_weights_are_a_sentence(tiny_model: Path, tmp_path: Path) -> None:

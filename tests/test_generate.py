@@ -23,11 +23,11 @@ import pytest
 import pasquin.generate as stage
 from invented import make_corpus, posts
 from invented import texts as invented_texts
-from pasquin.config import GenerateSettings
+from pasquin.config import GenerateSettings, load
 from pasquin.errors import Interrupted, ModelError, ResourceError, UsageError, WorkspaceError
 from pasquin.generate import generate, writers
 from pasquin.generate.candidates import stored
-from pasquin.generate.plan import Plan
+from pasquin.generate.plan import Plan, read_blend
 from pasquin.post_format import PostFormat
 from pasquin.records import Completion, Prompt, Sampling
 from pasquin.store import Store
@@ -210,6 +210,76 @@ def test_accounts_share_the_candidates_as_they_shared_the_posts(
         generate(workspace, "village", account="eve", settings=settings())
 
 
+def test_a_blend_reaches_the_engine_that_can_and_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = use(monkeypatch, Parrot(bad=0))
+    asked = []
+    monkeypatch.setattr(
+        writers,
+        "choose_engine",
+        lambda _, name: asked.append(name) or ("parrot", SimpleNamespace(open=lambda _: engine)),
+    )
+    result = generate(workspace, "village", blend="ada:3, bo:1", settings=settings(n=5))
+    assert asked == ["transformers"]
+    rows = all_rows(workspace, result["generation"])
+    assert {row["account"] for row in rows} == {None}
+    assert rows[0]["sampling"]["blend"] == {"ada": 0.75, "bo": 0.25}
+    [(one, first), (other, second)] = engine.prompts[0].blend
+    assert (first, second) == (0.75, 0.25)
+    assert one != other
+    assert engine.prompts[0].token_ids in (one, other)
+
+
+@pytest.mark.parametrize(
+    ("blend", "word"),
+    [
+        ("ada:0.5,eve:0.5", "does not know the account `eve`"),
+        ("ada", "two accounts or more"),
+        ("ada:1", "two accounts or more"),
+        ("ada:x,bo:1", "accounts and shares"),
+        ("ada:-1,bo:2", "accounts and shares"),
+        ("ada:nan,bo:1", "accounts and shares"),
+        ("ada:inf,bo:1", "accounts and shares"),
+        ("ada:1,ada:2", "twice"),
+        (":1,bo:1", "accounts and shares"),
+        (",", "two accounts or more"),
+    ],
+)
+def test_a_blend_that_is_none_is_a_sentence(blend: str, word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        read_blend(blend, ("ada", "bo"))
+
+
+def test_names_with_colons_and_equal_shares_blend() -> None:
+    assert read_blend("a:b, bo", ("a:b", "bo")) == (("a:b", 0.5), ("bo", 0.5))
+    assert read_blend("a:b:3,bo:1", ("a:b", "bo")) == (("a:b", 0.75), ("bo", 0.25))
+
+
+def test_who_cannot_blend_says_so(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="Only the engine `transformers`"):
+        generate(workspace, "village", blend="ada,bo", settings=settings(engine="openvino"))
+    with pytest.raises(UsageError, match="exclude each other"):
+        generate(workspace, "village", blend="ada,bo", account="ada", settings=settings())
+    on_server = settings(engine="openai", base_url="http://127.0.0.1:9", model="m")
+    with pytest.raises(UsageError, match="server"):
+        generate(workspace, "village", blend="ada,bo", settings=on_server)
+
+
+def test_greed_has_one_text_a_voice_and_says_so_first(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = use(monkeypatch, Parrot(bad=0))
+    with pytest.raises(UsageError, match="2 candidates at most"):
+        generate(workspace, "village", settings=settings(n=3, temperature=0))
+    assert not engine.opened
+    assert generate(workspace, "village", settings=settings(n=2, temperature=0))["candidates"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("n", 0), ("n", 10**7), ("top_p", 2.0), ("top_p", 0.0), ("temperature", -1.0), ("min_p", 1.0)]
+)
+def test_settings_that_make_no_sense_are_sentences(flag: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"generate setting `{flag}` makes no sense"):
+        load(GenerateSettings, None, **{flag: value})
+
+
 def test_copies_of_posts_and_of_earlier_candidates_are_rejected(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,3 +457,17 @@ def test_real_engines_and_a_real_screen(engine_name: str, tmp_path: Path, tiny_m
     assert result["candidates"] == 5
     assert result["engine"] == engine_name
     assert sum(result["rejected"].values()) + 5 == result["completions"]
+    smile = chosen.model_copy(update={"n": 2})
+    said = generate(place, "tiny", prefix="😀👩‍👩‍👧", stop=["e", "a"], settings=smile)
+    assert all(row["text"].startswith("😀👩‍👩‍👧") for row in all_rows(place, said["generation"]))
+
+
+@pytest.mark.real
+def test_kills_at_any_moment_lose_nothing_and_double_nothing() -> None:
+    """Twelve of the two hundred of `make soak`."""
+    script = Path(__file__).parents[1] / "benchmarks" / "generate_kills.py"
+    run = subprocess.run([sys.executable, script, "--kills", "12"], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    figures = json.loads(run.stdout.splitlines()[-1])
+    assert figures["kills"] >= 12
+    assert (figures["twice"], figures["lost"], figures["changed"]) == (0, 0, 0)

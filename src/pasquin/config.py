@@ -6,9 +6,11 @@ Secrets never live in `pasquin.toml`: they come from the environment or the keyr
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -168,7 +170,7 @@ class GenerateSettings(StageSettings):
 
     model_config = SettingsConfigDict(env_prefix="PASQUIN_GENERATE_")
 
-    n: int = Field(1_000, ge=1)
+    n: int = Field(1_000, ge=1, le=1_000_000)
     """Candidates wanted."""
     engine: str | None = None
     """`openvino`, `transformers`, or another installed engine; the fastest that can run the model when not given."""
@@ -180,6 +182,8 @@ class GenerateSettings(StageSettings):
     """Draw from this many likeliest tokens (0: all): the rest is where nonsense comes from, and costs time."""
     top_p: float = Field(0.95, gt=0, le=1)
     """Draw from the likeliest tokens that have this probability together (1: all)."""
+    min_p: float = Field(0.0, ge=0, lt=1)
+    """Draw no token less likely than this share of the likeliest one (0: any)."""
     max_tokens: int = Field(128, ge=1)
     """Tokens before a completion is cut off (and rejected as incomplete)."""
     seed: int = Field(0, ge=0)
@@ -320,10 +324,34 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML ({exc}). Mend that line, or run `pasquin init` elsewhere.") from exc
 
 
-def load(settings: type[_Settings], toml: Path | None, **flags: object) -> _Settings:
+SAMPLING_FILE = "sampling.json"
+"""Beside a model: how `pasquin tune --apply` found that it is best drawn from."""
+
+
+def model_sampling(model_dir: Path) -> dict[str, object]:
+    """What `generate` draws with by default from this model, where tuning settled that; else nothing.
+
+    Raises UsageError for a file that is damaged.
+    """
+    path = model_dir / SAMPLING_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        values = None
+    if not isinstance(values, dict) or not values.keys() <= {"temperature", "top_k", "top_p", "min_p"}:
+        raise UsageError(f"{path} is damaged: remove it, or run `pasquin tune {model_dir.name} --apply` again.")
+    return values
+
+
+def load(
+    settings: type[_Settings], toml: Path | None, defaults: Mapping[str, object] | None = None, **flags: object
+) -> _Settings:
     """Settings of one stage from flags, environment, file and defaults, in that order.
 
-    `flags` that are None count as not given. Raises UsageError naming the value that makes no sense.
+    `flags` that are None count as not given; `defaults` stand in for the stage's own. Raises UsageError naming the
+    value that makes no sense.
     """
     prefix = str(settings.model_config["env_prefix"])
     stage = prefix.removeprefix("PASQUIN_").rstrip("_").lower()
@@ -331,7 +359,8 @@ def load(settings: type[_Settings], toml: Path | None, **flags: object) -> _Sett
     if not isinstance(table, dict):
         raise UsageError(f"[{stage}] in {toml} must be a table of settings.")
     from_environment = _environment_keys(prefix)
-    values = {key: value for key, value in table.items() if key not in from_environment}
+    given = {**(defaults or {}), **table}
+    values = {key: value for key, value in given.items() if key not in from_environment}
     values.update({key: value for key, value in flags.items() if value is not None})
     try:
         return settings(**values)

@@ -81,13 +81,15 @@ class Sampling:
     """How an engine draws tokens.
 
     `temperature` > 0 scales the logits (0 means greedy); `top_k` keeps that many most likely tokens (0: all);
-    `top_p` keeps the smallest set with that probability mass (1: all); `max_tokens` bounds a completion's length;
+    `top_p` keeps the smallest set with that probability mass (1: all); `min_p` drops tokens less likely than this share
+    of the likeliest token's probability (0: none); `max_tokens` bounds a completion's length;
     `stop` are texts that end a completion and are not part of it.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
     max_tokens: int = 128
     stop: tuple[str, ...] = ()
 
@@ -96,12 +98,15 @@ class Sampling:
 class Prompt:
     """What one completion starts from: token ids of the boundary, condition and prefix, and the seed of its draws.
 
-    Engines behind somebody's server are asked in words, `text`; their token ids are not ours to know.
+    Engines behind somebody's server are asked in words, `text`; their token ids are not ours to know. `blend` are
+    several beginnings with their shares (of sum 1): each token is then drawn from what they say together, and
+    `token_ids` is the longest of them. Only the engine `transformers` blends.
     """
 
     token_ids: tuple[int, ...]
     seed: int
     text: str = ""
+    blend: tuple[tuple[tuple[int, ...], float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -176,6 +176,9 @@ def generate(
     account: Annotated[
         str | None, typer.Option(help="Whose voice (default: all, in proportion to their posts).")
     ] = None,
+    blend: Annotated[
+        str, typer.Option("--as", metavar="A:0.7,B:0.3", help="Mix several voices in every text, in these shares.")
+    ] = "",
     prefix: Annotated[str, typer.Option(help="Text every candidate begins with.")] = "",
     include_prefix: Annotated[
         bool, typer.Option("--include-prefix/--no-include-prefix", help="Whether the prefix is part of the candidate.")
@@ -188,6 +191,9 @@ def generate(
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens of this total probability.")] = (
         None
     ),
+    min_p: Annotated[
+        float | None, typer.Option(help="Draw no token less likely than this share of the likeliest one.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
     min_characters: Annotated[int | None, typer.Option(help="Shorter candidates are rejected.")] = None,
     max_characters: Annotated[int | None, typer.Option(help="Longer candidates are rejected (default 280).")] = None,
@@ -210,19 +216,21 @@ def generate(
     as_json: JsonOption = False,
 ) -> None:
     """Generate candidates by the thousand: complete, novel texts in the voice of the corpus."""
-    from pasquin.config import GenerateSettings, load
+    from pasquin.config import GenerateSettings, load, model_sampling
     from pasquin.generate import generate as run
 
     workspace = open_workspace(directory)
     settings = load(
         GenerateSettings,
         workspace.toml,
+        defaults=model_sampling(workspace.model_dir(model)),
         n=n,
         engine=engine,
         batch=batch,
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
+        min_p=min_p,
         max_tokens=max_tokens,
         min_characters=min_characters,
         max_characters=max_characters,
@@ -236,6 +244,7 @@ def generate(
         model,
         output=output,
         account=account,
+        blend=blend,
         prefix=prefix,
         include_prefix=include_prefix,
         stop=stop or (),
@@ -254,3 +263,57 @@ def generate(
             f"Next: pasquin play {model}",
         ],
     )
+
+
+@command("tune", "pasquin tune vc --minutes 10 --apply")
+def tune(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    n: Annotated[int, typer.Option("-n", "--n", help="Completions drawn with each setting.")] = 200,
+    minutes: Annotated[float, typer.Option(help="Begin no further setting after this long.")] = 10.0,
+    max_copies: Annotated[float, typer.Option(help="Recommend nothing that copies posts at a higher rate.")] = 0.02,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Let `generate` draw from this model so, where you say nothing else.")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="openvino or transformers (default: the fastest that can).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    directory: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try sampling settings, and show what each gains and loses: sense, variety, and what gives a text away."""
+    from pasquin.tune import tune as run
+
+    workspace = open_workspace(directory)
+    result = run(
+        workspace,
+        model,
+        n=n,
+        minutes=minutes,
+        max_copies=max_copies,
+        apply=apply,
+        engine=engine,
+        seed=seed,
+        progress=terminal(),
+    )
+    print_result(result, as_json, _tuned(result))
+
+
+def _tuned(result: dict[str, Any]) -> list[str]:
+    """The table, best first."""
+    lines = [" score  n-grams  likelihood  unknown  varied   kept  copied  setting"]
+    for row in sorted(result["settings"], key=lambda row: -(row["score"] or 0)):
+        figures = [row["score"], row["detector_auc"], row["likelihood_auc"]]
+        shown = ["–" if value is None else f"{value:.2f}" for value in figures]
+        shares = [row["unknown_words"], row["distinct_2"] or 0, row["kept"], row["copied"]]
+        setting = f"T {row['temperature']}  top-k {row['top_k']}  top-p {row['top_p']}  min-p {row['min_p']}"
+        lines.append(
+            f"{shown[0]:>6}{shown[1]:>9}{shown[2]:>12}"
+            f"{shares[0]:>9.1%}{shares[1]:>8.1%}{shares[2]:>7.1%}{shares[3]:>8.1%}  {setting}"
+        )
+    best = result["recommended"]
+    if best is None:
+        return [*lines, "No setting can be recommended: too few candidates, or too many copies."]
+    words = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in best.items())
+    after = "`generate` draws so from now on." if result["applied"] else "With --apply, `generate` draws so by default."
+    return [*lines, f"Recommended: {words}", after, f"The trade-off as a plot: {result['page']}"]

@@ -7,14 +7,16 @@ float32) at a loss that docs/generate.md gives. Sources: the GGUF specification 
 llama-type files keep the rows of the query and key projections interleaved by rotary pair, as llama.cpp's converter
 has always written them.
 
-`export_gguf` keeps a cache for the engine, without a tokenizer: prompts reach it as token ids. `write_gguf` makes a
-whole model to hand to other programs.
+`export_gguf` keeps a cache for the engine, without a tokenizer: prompts reach it as token ids. It may score some tokens
+only (`vocabulary`): these come first in its numbering, and its output matrix has rows for them alone. `write_gguf`
+makes a whole model to hand to other programs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,7 @@ _NAMES = {
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+_INPUT, _OUTPUT = "token_embd.weight", "output.weight"
 _TOP_NAMES = {"embed_tokens": "token_embd", "norm": "output_norm"}
 
 
@@ -80,18 +83,25 @@ def why_not(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def export_gguf(model_dir: Path) -> Path:
-    """`model.gguf` in `model_dir`, written when it is not there or the weights have changed since.
+def export_gguf(model_dir: Path, kept: Sequence[int] = ()) -> Path:
+    """`model.gguf` in `model_dir`, written when it is not there, or the weights or `kept` have changed since.
 
-    Raises ModelError when the weights are missing, damaged or not finite, ResourceError on a full disk.
+    `kept` are the tokens it can give, all when empty; `numbering` says how it numbers tokens then. Raises ModelError
+    when the weights are missing, damaged or not finite, ResourceError on a full disk.
     """
     path = model_dir / FILE
-    stamp = _stamp(model_dir)
+    stamp = _stamp(model_dir, kept)
     if path.is_file() and _stamp_of(path) == stamp:
         return path
     with disk_errors(f"write {path}"), replacing(path) as temporary:
-        _write(model_dir, temporary, stamp)
+        _write(model_dir, temporary, stamp, kept=kept)
     return path
+
+
+def numbering(kept: Sequence[int], size: int) -> list[int]:
+    """The model's token at each place of the numbering of a file that gives the tokens `kept` of `size` alone."""
+    there = set(kept)
+    return [*kept, *(token for token in range(size) if token not in there)]
 
 
 def write_gguf(model_dir: Path, path: Path, precision: str = "q8_0") -> None:
@@ -106,7 +116,7 @@ def write_gguf(model_dir: Path, path: Path, precision: str = "q8_0") -> None:
         _write(model_dir, temporary, None, precision)
 
 
-def _write(model_dir: Path, path: Path, stamp: str | None, precision: str = "q8_0") -> None:
+def _write(model_dir: Path, path: Path, stamp: str | None, precision: str = "q8_0", kept: Sequence[int] = ()) -> None:
     """The file; with a `stamp` it is the engine's cache, without one a model for others."""
     import gguf
 
@@ -122,6 +132,17 @@ def _write(model_dir: Path, path: Path, stamp: str | None, precision: str = "q8_
         writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{precision.upper()}"])
         _add_metadata(writer, config)
         for name, tensor, written in _tensors(model_dir, config, kind):
+            if name == _INPUT and len(tensor) != config["vocab_size"]:
+                raise ModelError(
+                    f"The weights of {model_dir.name} know {len(tensor):,} tokens, its config.json says "
+                    f"{config['vocab_size']:,}: they do not belong together. Train the model again."
+                )
+            if kept and name == _OUTPUT:
+                tensor = tensor[list(kept)]
+            if kept and name == _INPUT:
+                if config.get("tie_word_embeddings"):
+                    writer.add_tensor(_OUTPUT, tensor[list(kept)], raw_dtype=written)
+                tensor = tensor[numbering(kept, len(tensor))]
             writer.add_tensor(name, tensor, raw_dtype=written)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -183,7 +204,7 @@ def _tensors(
     interleave = {"attn_q": heads, "attn_k": kv_heads} if config["model_type"] == "llama" else {}
     for name, tensor in read_weights(model_dir):
         target = _gguf_name(name)
-        if target is None or (target == "output.weight" and config.get("tie_word_embeddings")):
+        if target is None or (target == _OUTPUT and config.get("tie_word_embeddings")):
             continue
         if not np.isfinite(tensor).all():
             raise ModelError(f"The weights `{name}` are not finite: the training went wrong, train the model again.")
@@ -260,10 +281,13 @@ def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return config.get("rope_parameters") or {}
 
 
-def _stamp(model_dir: Path) -> str:
+def _stamp(model_dir: Path, kept: Sequence[int]) -> str:
     """What the GGUF was made from: config and weight files by size and time of change (hashing would cost a second)."""
     files = [model_dir / "config.json", *weight_files(model_dir)]
-    return " ".join(f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files)
+    parts = [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
+    if kept:
+        parts.append(f"tokens:{len(kept)}:{zlib.crc32(json.dumps(list(kept)).encode()):08x}")
+    return " ".join(parts)
 
 
 def _stamp_of(path: Path) -> str | None:

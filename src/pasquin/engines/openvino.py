@@ -1,7 +1,8 @@
 """The `openvino` engine: OpenVINO GenAI's continuous batching on the CPU, fed with token ids.
 
 The model is read from a GGUF written beside it once (`gguf_export`). Prompts and completions are token ids in and out,
-so its own tokenizer plays no part. A sequence that ends makes room for the next one at once.
+so its own tokenizer plays no part. Where it is known which tokens are needed (`vocabulary`), only those are scored, and
+the file numbers tokens in its own way. A sequence that ends makes room for the next one at once.
 
 What holds of determinism (tests/test_engines.py, docs/generate.md): each sequence has a random generator of its own,
 and the arithmetic of a sequence does not depend on its neighbours as long as it has enough of them. Few rows take
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pasquin.engines import Drawn
 from pasquin.engines.batches import complete
-from pasquin.engines.gguf_export import export_gguf, read_config, why_not, write_placeholder_tokenizer
+from pasquin.engines.gguf_export import export_gguf, numbering, read_config, why_not, write_placeholder_tokenizer
+from pasquin.engines.vocabulary import check_tokens, output_tokens
 from pasquin.errors import ModelError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Completion, Prompt, Sampling
@@ -41,9 +43,8 @@ _STEP_TOKENS: Final = 1_024
 """Tokens in one step of the model, all sequences together, and so the longest prompt: more costs memory."""
 _LEAST_ROWS: Final = 16
 """Fewer rows than this are multiplied by other code, which rounds differently (measured: fewer than 4 to 9)."""
-_PRECISION: Final = {"KV_CACHE_PRECISION": "u8", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-"""Eight bits for what is kept, bfloat16 (where there is no such hardware, float32) for what is computed."""
-_SERVED_PRECISION: Final = {"KV_CACHE_PRECISION": "u8"}
+_PRECISION: Final = {"KV_CACHE_PRECISION": "u8"}
+"""Eight bits for what is kept. OpenVINO multiplies in eight bits, too, each row scaled by itself alone."""
 _IDLE: Final = Prompt(token_ids=(0,), seed=0)
 _IDLE_TOKENS: Final = 31
 _SERVED_TOKENS: Final = 160
@@ -64,9 +65,16 @@ class OpenVINO:
     name = "openvino"
 
     def __init__(
-        self, pipeline: Any, blocks: int, context: int, tokenizer: Tokenizer, end_id: int, least_rows: int
+        self,
+        pipeline: Any,
+        blocks: int,
+        context: int,
+        tokenizer: Tokenizer,
+        end_id: int,
+        least_rows: int,
+        tokens: list[int] | None,
     ) -> None:
-        """`blocks` is the size of the pipeline's cache. Use `open`."""
+        """`blocks` is the size of the pipeline's cache, `tokens` the pipeline's numbering of them. Use `open`."""
         self.context = context
         self._pipeline = pipeline
         self._blocks = blocks
@@ -74,6 +82,7 @@ class OpenVINO:
         self._end_id = end_id
         self._least_rows = least_rows
         self._numbers = count()
+        self._tokens = _Tokens(tokens)
 
     @staticmethod
     def supports(model_dir: Path) -> str | None:
@@ -87,8 +96,8 @@ class OpenVINO:
     def open(model_dir: Path, batch: int | None = None) -> OpenVINO:
         """Load the model, writing `model.gguf` beside it first where that is missing or out of date.
 
-        With `batch` (see `EngineEntry.open`) there are no idle neighbours, activations are quantised as OpenVINO
-        likes it best, and the cache is as large as that many posts: a text may then depend on its neighbours.
+        With `batch` (see `EngineEntry.open`) there are no idle neighbours, and the cache is as large as that many
+        posts: a text may then depend on its neighbours.
 
         Raises ModelError when the model is unfinished, damaged or refused by OpenVINO.
         """
@@ -96,7 +105,9 @@ class OpenVINO:
 
         config = read_config(model_dir)
         post_format, tokenizer = PostFormat.load(model_dir), load_tokenizer(model_dir)
-        weights = export_gguf(model_dir)
+        check_tokens(model_dir, tokenizer, post_format.end_id, config["vocab_size"])
+        kept = output_tokens(model_dir, config["vocab_size"], post_format.end_id)
+        weights = export_gguf(model_dir, kept)
         scheduler = openvino_genai.SchedulerConfig()
         most = _cache_blocks(config)
         served = (batch or 0) * _blocks_for(_SERVED_TOKENS) + _blocks_for(_STEP_TOKENS)
@@ -104,17 +115,18 @@ class OpenVINO:
         scheduler.max_num_seqs = blocks
         scheduler.max_num_batched_tokens = _STEP_TOKENS
         scheduler.dynamic_split_fuse = True  # prompts share steps with running sequences, so no step has few rows
-        precision = _SERVED_PRECISION if batch else _PRECISION
         try:
             with tempfile.TemporaryDirectory() as folder:
                 placeholder = openvino_genai.Tokenizer(write_placeholder_tokenizer(Path(folder)))
-            pipeline = openvino_genai.ContinuousBatchingPipeline(weights, placeholder, scheduler, "CPU", **precision)
+            pipeline = openvino_genai.ContinuousBatchingPipeline(weights, placeholder, scheduler, "CPU", **_PRECISION)
         except (RuntimeError, IndexError) as exc:
             raise ModelError(
                 f"OpenVINO cannot load {model_dir.name} ({_first_line(exc)}). Try `--engine transformers`."
             ) from exc
         context = min(int(config["max_position_embeddings"]), _STEP_TOKENS - _LEAST_ROWS)
-        return OpenVINO(pipeline, blocks, context, tokenizer, post_format.end_id, 0 if batch else _LEAST_ROWS)
+        numbers = numbering(kept, config["vocab_size"]) if kept else None
+        least_rows = 0 if batch else _LEAST_ROWS
+        return OpenVINO(pipeline, blocks, context, tokenizer, post_format.end_id, least_rows, numbers)
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, batch: int = 128
@@ -124,17 +136,41 @@ class OpenVINO:
 
     def session(self, batch: int = 128) -> Running:
         """See `Engine.session`."""
-        return Running(self._pipeline, self._blocks, self._end_id, self._numbers, batch, self._least_rows)
+        return Running(self._pipeline, self._blocks, self._end_id, self._numbers, batch, self._least_rows, self._tokens)
+
+
+class _Tokens:
+    """The two ways between the model's numbering of tokens and the pipeline's, which may be the same."""
+
+    def __init__(self, tokens: list[int] | None) -> None:
+        self._outward = tokens
+        self._inward = {token: number for number, token in enumerate(tokens)} if tokens else None
+
+    def inward(self, ids: Sequence[int]) -> list[int]:
+        """The pipeline's numbers of the model's tokens."""
+        return list(ids) if self._inward is None else [self._inward[token] for token in ids]
+
+    def outward(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """The model's tokens of the pipeline's numbers."""
+        return tuple(int(token) if self._outward is None else self._outward[int(token)] for token in ids)
 
 
 class Running:
     """A `Session`: the pipeline's own batch, and how much of its cache is spoken for."""
 
     def __init__(
-        self, pipeline: Any, blocks: int, end_id: int, numbers: Iterator[int], batch: int, least_rows: int
+        self,
+        pipeline: Any,
+        blocks: int,
+        end_id: int,
+        numbers: Iterator[int],
+        batch: int,
+        least_rows: int,
+        tokens: _Tokens,
     ) -> None:
         """Use `OpenVINO.session`."""
-        self._pipeline, self._end_id, self._numbers, self._batch = pipeline, end_id, numbers, batch
+        self._pipeline, self._numbers, self._batch, self._tokens = pipeline, numbers, batch, tokens
+        self._end = tokens.inward([end_id])[0]
         self._least_rows = least_rows
         self._free = blocks - least_rows * _blocks_for(1 + _IDLE_TOKENS)
         self._live: dict[int, _Sequence] = {}
@@ -204,7 +240,7 @@ class Running:
             del self._live[number]
             self._free += sequence.blocks
         outputs = sequence.handle.read_all() if ended else list(sequence.handle.read().values())
-        ids = tuple(int(token) for token in outputs[0].generated_ids) if outputs else ()
+        ids = self._tokens.outward(outputs[0].generated_ids) if outputs else ()
         scored = outputs and sequence.log_probs
         log_probs = tuple(float(value) for value in outputs[0].generated_log_probs) if scored else ()
         return Drawn(number, ids, log_probs, ended)
@@ -219,8 +255,8 @@ class Running:
         config = openvino_genai.GenerationConfig()
         config.apply_chat_template = False
         config.max_new_tokens = sampling.max_tokens
-        config.eos_token_id = self._end_id
-        config.stop_token_ids = {self._end_id}
+        config.eos_token_id = self._end
+        config.stop_token_ids = {self._end}
         config.ignore_eos = idle
         config.logprobs = int(log_probs)
         config.do_sample = sampling.temperature > 0 and not idle
@@ -228,9 +264,10 @@ class Running:
             config.rng_seed = prompt.seed
             config.temperature = sampling.temperature
             config.top_p = sampling.top_p
+            config.min_p = sampling.min_p
             if sampling.top_k:
                 config.top_k = sampling.top_k
-        ids = openvino.Tensor(np.array([prompt.token_ids], dtype=np.int64))
+        ids = openvino.Tensor(np.array([self._tokens.inward(prompt.token_ids)], dtype=np.int64))
         number = next(self._numbers)
         try:
             return number, self._pipeline.add_request(number, ids, config)
@@ -240,10 +277,6 @@ class Running:
 
 def _ended(handle: Any) -> bool:
     return str(handle.get_status().name) != "RUNNING"
-
-
-def _generated(handle: Any) -> list[int]:
-    return [int(token) for token in handle.read_all()[0].generated_ids]
 
 
 def _blocks_for(tokens: int) -> int:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pasquin.engines import Drawn
 from pasquin.engines.batches import complete
+from pasquin.engines.vocabulary import check_tokens
 from pasquin.errors import ModelError, ResourceError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Completion, Prompt, Sampling
@@ -69,12 +70,13 @@ class Transformers:
         try:
             model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
             model = model.to(device).eval()
-        except (OSError, ValueError, KeyError, SafetensorError) as exc:
+        except (MemoryError, torch.OutOfMemoryError) as exc:
+            raise ResourceError(f"There is not enough memory for {model_dir.name}. Use a smaller model.") from exc
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as exc:
             raise ModelError(
                 f"transformers cannot load {model_dir.name} ({str(exc).splitlines()[0]}): train the model again."
             ) from exc
-        except (MemoryError, torch.OutOfMemoryError) as exc:
-            raise ResourceError(f"There is not enough memory for {model_dir.name}. Use a smaller model.") from exc
+        check_tokens(model_dir, tokenizer, post_format.end_id, model.get_input_embeddings().num_embeddings)
         return Transformers(model, _context(model.config), tokenizer, post_format.end_id)
 
     def generate(
@@ -115,7 +117,8 @@ class _Row:
 class Waves:
     """A `Session` whose sequences start together: what joins while a wave is running begins with the next.
 
-    A wave is of prompts that are drawn alike (temperature, top-k, top-p).
+    A wave is of prompts that are drawn alike (temperature, top-k, top-p, min-p) and blend as many beginnings. A prompt
+    that blends takes a row of the batch for each of its beginnings.
     """
 
     def __init__(self, model: Any, end_id: int, batch: int) -> None:
@@ -129,7 +132,10 @@ class Waves:
         """See `Session.fits`."""
         if self._wave is not None or len(self._rows) >= self._batch:
             return False
-        return all(_drawn_as(row.sampling) == _drawn_as(sampling) for row in self._rows.values())
+        return all(
+            _drawn_as(row.sampling) == _drawn_as(sampling) and len(row.prompt.blend) == len(prompt.blend)
+            for row in self._rows.values()
+        )
 
     def add(self, prompt: Prompt, sampling: Sampling, *, follow: bool = False, log_probs: bool = False) -> int:
         """See `Session.add`."""
@@ -172,7 +178,10 @@ class Waves:
         prompts = [row.prompt for row in rows]
         steps = max(row.sampling.max_tokens for row in rows)
         draws = _draws(prompts, steps).to(device)
-        tokens, mask = (tensor.to(device) for tensor in _padded(prompts))
+        begin = [ids for prompt in prompts for ids, _ in prompt.blend or ((prompt.token_ids, 1.0),)]
+        voices = len(begin) // len(prompts)
+        shares = torch.tensor([[share for _, share in prompt.blend] for prompt in prompts], device=device)
+        tokens, mask = (tensor.to(device) for tensor in _padded(begin))
         cache = DynamicCache(config=self._model.config)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         for step in range(steps):
@@ -185,7 +194,7 @@ class Waves:
                     use_cache=True,
                     logits_to_keep=1,
                 ).logits[:, -1]
-                logits = logits.float()
+                logits = logits.float() if voices == 1 else _blended(logits.float(), shares)
                 drawn = draw(logits, draws[:, step], sampling)
                 scores = _scores(logits, drawn) if any(row.log_probs for row in rows) else None
             ended = self._take(rows, drawn.tolist(), scores)
@@ -196,13 +205,15 @@ class Waves:
             if not any(unfinished):
                 return
             with torch.inference_mode():
-                mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+                mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
                 positions = positions[:, -1:] + 1
-                tokens = drawn[:, None]
+                tokens = drawn.repeat_interleave(voices)[:, None]
                 if sum(unfinished) < _COMPACT_BELOW * len(rows):
                     keep = torch.tensor([at for at, going in enumerate(unfinished) if going], device=device)
-                    cache.batch_select_indices(keep)
-                    tokens, mask, positions, draws = (tensor[keep] for tensor in (tokens, mask, positions, draws))
+                    each = (keep[:, None] * voices + torch.arange(voices, device=device)).flatten()
+                    cache.batch_select_indices(each)
+                    tokens, mask, positions = (tensor[each] for tensor in (tokens, mask, positions))
+                    draws, shares = draws[keep], shares[keep]
                     rows = [rows[at] for at in keep.tolist()]
 
     def _take(self, rows: list[_Row], drawn: list[int], scores: list[float] | None) -> list[bool]:
@@ -225,8 +236,8 @@ def _news(row: _Row, ended: bool) -> Drawn | None:
     return Drawn(row.number, tuple(row.made[told:]), tuple(row.scores[told:]), ended)
 
 
-def _drawn_as(sampling: Sampling) -> tuple[float, int, float]:
-    return sampling.temperature, sampling.top_k, sampling.top_p
+def _drawn_as(sampling: Sampling) -> tuple[float, int, float, float]:
+    return sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p
 
 
 def _scores(logits: torch.Tensor, drawn: torch.Tensor) -> list[float]:
@@ -235,10 +246,18 @@ def _scores(logits: torch.Tensor, drawn: torch.Tensor) -> list[float]:
     return values
 
 
+def _blended(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Logits of the mixture, (rows, vocabulary), of those of each row's voices, (rows x voices, vocabulary)."""
+    each = logits.log_softmax(-1).reshape(*shares.shape, -1)
+    mixed: torch.Tensor = (each + shares.log()[..., None]).logsumexp(1)
+    return mixed
+
+
 def draw(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> torch.Tensor:
     """One token a row from float32 `logits` (rows, vocabulary) with `uniform` numbers (rows) in [0, 1).
 
-    Top-k before temperature before top-p, as the libraries do; the nucleus holds the token that crosses `top_p`.
+    Top-k before temperature before top-p, as the libraries do; the nucleus holds the token that crosses `top_p`. Min-p
+    looks at probabilities after temperature.
     """
     import torch
 
@@ -254,6 +273,9 @@ def draw(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> tor
             probabilities, tokens = _ranked(probabilities, sampling.top_p)
         before = probabilities.cumsum(-1) - probabilities
         probabilities = probabilities.masked_fill(before > sampling.top_p, 0.0)
+    if sampling.min_p:
+        least = sampling.min_p * probabilities.amax(-1, keepdim=True)
+        probabilities = probabilities.masked_fill(probabilities < least, 0.0)
     cumulative = probabilities.double().cumsum(-1)
     goal = uniform.double()[:, None] * cumulative[:, -1:]
     chosen = torch.searchsorted(cumulative, goal, right=True).clamp(max=cumulative.shape[-1] - 1)
@@ -277,13 +299,13 @@ def _draws(prompts: Sequence[Prompt], steps: int) -> torch.Tensor:
     return torch.stack([torch.rand(steps, generator=torch.Generator().manual_seed(prompt.seed)) for prompt in prompts])
 
 
-def _padded(prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(begin: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids padded on the left, and their attention mask."""
     import torch
 
-    width = max(len(prompt.token_ids) for prompt in prompts)
-    gaps = [width - len(prompt.token_ids) for prompt in prompts]
-    tokens = [[0] * gap + list(prompt.token_ids) for gap, prompt in zip(gaps, prompts, strict=True)]
+    width = max(map(len, begin))
+    gaps = [width - len(ids) for ids in begin]
+    tokens = [[0] * gap + list(ids) for gap, ids in zip(gaps, begin, strict=True)]
     mask = [[0] * gap + [1] * (width - gap) for gap in gaps]
     return torch.tensor(tokens), torch.tensor(mask)
 

@@ -19,9 +19,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from pasquin.config import GenerateSettings, load
+from pasquin.config import GenerateSettings, load, model_sampling
 from pasquin.engines import Engine
-from pasquin.errors import Interrupted, ModelError
+from pasquin.errors import Interrupted, ModelError, UsageError
 from pasquin.generate.candidates import add, candidate_row, stored, text_keys
 from pasquin.generate.output import add_rejected, output_path, write_output
 from pasquin.generate.plan import Plan, Wish
@@ -41,6 +41,8 @@ _SPARE: Final = 200
 _FIRST_GUESS: Final = 0.9
 """Share of completions expected to become candidates before anything is known."""
 _LEAST_ROUND: Final = 16
+_MOST_ROUND: Final = 20_000
+"""Completions asked for at once: a million prompts at a time would only fill memory."""
 _CHUNK: Final = 100
 _CHUNK_SECONDS: Final = 2.0
 
@@ -51,6 +53,7 @@ def generate(
     *,
     output: Path | None = None,
     account: str | None = None,
+    blend: str = "",
     prefix: str = "",
     stop: Sequence[str] = (),
     truncate: str | None = None,
@@ -60,7 +63,8 @@ def generate(
 ) -> dict[str, Any]:
     """Generate until `settings.n` candidates of this generation are in the store, and write them to a file.
 
-    `account` is one the model knows, `anybody` for no one's voice, or None for all in proportion to their posts.
+    `account` is one the model knows, `anybody` for no one's voice, or None for all in proportion to their posts;
+    `blend` (`a:0.7,b:0.3`) mixes several in every text.
     `prefix` begins every text and belongs to the candidate unless `include_prefix` is False. `stop` (and `truncate`,
     its name in the tools of 2020) are texts at which a completion ends. Returns {model, candidates, rejected:
     {reason: n}, completions, tokens, seconds, tokens_per_second, output, generation, engine, rejected_output}:
@@ -69,12 +73,17 @@ def generate(
     """
     began = time.perf_counter()
     progress = progress or Silent()
-    settings = settings or load(GenerateSettings, workspace.toml)
+    settings = settings or load(GenerateSettings, workspace.toml, defaults=model_sampling(workspace.model_dir(model)))
     path = output_path(workspace, model, output, datetime.now())
     stops = tuple(text for text in (*stop, *([truncate] if truncate else [])) if text)
-    wish = Wish(account, normalise(prefix), include_prefix, stops)
+    wish = Wish(account, blend, normalise(prefix), include_prefix, stops)
     writer = (contestant if settings.engine == CONTESTANT else trained)(workspace, model, wish, settings)
     plan = writer.plan
+    if settings.temperature == 0 and plan.engine != CONTESTANT and settings.n > len(plan.voices):
+        raise UsageError(
+            f"At temperature 0 a voice always writes the same text: there are {len(plan.voices)} candidates at most. "
+            f"Ask for no more (-n {len(plan.voices)}), or give a temperature above 0."
+        )
     with workspace.lock(f"generate-{model}"), closing(Store.of(workspace)) as store:
         rejected = workspace.root / "generated" / "rejected" / f"{model}_{plan.id}.jsonl"
         run = _Run(plan, store, settings, progress, rejected)
@@ -167,7 +176,7 @@ class _Run:
         """How many completions to ask for next: what the share of candidates so far makes likely to be enough."""
         rate = max(self.accepted / self.completions, 0.02) if self.completions else _FIRST_GUESS
         size = max(_LEAST_ROUND, math.ceil((self.wanted - self.have) / rate * 1.03))
-        return min(size, limit - self.completions)
+        return min(size, limit - self.completions, _MOST_ROUND)
 
     def _judge(self, completion: Completion, screen: Screen) -> bool:
         """Screen the completion at the next position; whether it is a candidate."""

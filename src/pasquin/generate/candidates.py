@@ -61,7 +61,11 @@ def candidate_row(
         "position": position,
         "seed": plan.seed_of(position),
         "engine": plan.engine,
-        "sampling": {**asdict(plan.sampling), "base_seed": plan.seed},
+        "sampling": {
+            **asdict(plan.sampling),
+            "base_seed": plan.seed,
+            **({"blend": dict(plan.blend)} if plan.blend else {}),
+        },
         "prefix": plan.prefix,
         "tokens": completion.tokens,
         "novelty": certificate.kind,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +29,10 @@ _GOLDEN: Final = 0.6180339887498949
 
 @dataclass(frozen=True)
 class Plan:
-    """A generation: `voices` are accounts (None: nobody's in particular) with the share of positions each gets."""
+    """A generation: `voices` are accounts (None: nobody's in particular) with the share of positions each gets.
+
+    `blend` are accounts that write every text together, with their shares of each word; its texts are nobody's.
+    """
 
     model: str
     model_hash: str
@@ -41,6 +45,7 @@ class Plan:
     limits: tuple[int, int]
     allowed: tuple[str, ...]
     seed: int
+    blend: tuple[tuple[str, float], ...] = ()
 
     @property
     def id(self) -> str:
@@ -64,6 +69,7 @@ class Wish:
     """What a person asked of this generation: whose voice, how a text begins and ends."""
 
     account: str | None = None
+    blend: str = ""
     prefix: str = ""
     include_prefix: bool = True
     stop: tuple[str, ...] = ()
@@ -82,8 +88,10 @@ def make_plan(
 ) -> Plan:
     """The generation that these settings mean, by a model that knows the accounts `known`.
 
-    Raises UsageError for an account the model does not know.
+    Raises UsageError for an account the model does not know, and a blend that is none.
     """
+    if wish.blend and wish.account is not None:
+        raise UsageError("--as and --account exclude each other; give one of them.")
     return Plan(
         model=model,
         model_hash=model_hash,
@@ -93,16 +101,50 @@ def make_plan(
             temperature=settings.temperature,
             top_k=settings.top_k,
             top_p=settings.top_p,
+            min_p=settings.min_p,
             max_tokens=settings.max_tokens,
             stop=wish.stop,
         ),
         prefix=wish.prefix,
         include_prefix=wish.include_prefix,
-        voices=_voices(workspace, corpus, known, wish.account),
+        voices=((None, 1.0),) if wish.blend else _voices(workspace, corpus, known, wish.account),
+        blend=read_blend(wish.blend, known) if wish.blend else (),
         limits=(settings.min_characters, settings.max_characters),
         allowed=tuple(sorted(set(settings.allow))),
         seed=settings.seed,
     )
+
+
+def read_blend(words: str, known: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """`a:0.7,b:0.3` as accounts and shares of sum 1; without any share all have the same.
+
+    Raises UsageError unless it names two accounts at least, all `known` and each once, with positive shares.
+    """
+    parts = [part.strip() for part in words.split(",") if part.strip()]
+    bare = all(part in known for part in parts)
+    found: dict[str, float] = {}
+    for part in parts:
+        account, _, number = (part, ":", "1") if bare else part.rpartition(":")
+        try:
+            share = float(number)
+        except ValueError:
+            share = 0.0
+        if not account or not 0 < share < math.inf:
+            raise UsageError(f"--as wants accounts and shares, such as `ada:0.7,bo:0.3`; it got `{part}`.")
+        if account not in known:
+            raise _unknown(account, known)
+        if account in found:
+            raise UsageError(f"--as names `{account}` twice; give each account once.")
+        found[account] = share
+    if len(found) < 2:
+        raise UsageError("--as blends two accounts or more, such as `ada:0.7,bo:0.3`; for one there is --account.")
+    total = sum(found.values())
+    return tuple((account, share / total) for account, share in found.items())
+
+
+def _unknown(account: str, known: Sequence[str]) -> UsageError:
+    names = f"{', '.join(known[:20])}{' and more' if len(known) > 20 else ''}" if known else "one voice only"
+    return UsageError(f"The model does not know the account `{account}`; it knows {names} and `{ANYBODY}`.")
 
 
 def _voices(
@@ -113,8 +155,7 @@ def _voices(
             return ((account, 1.0),)
         if account == ANYBODY:
             return ((None, 1.0),)
-        names = f"{', '.join(known[:20])}{' and more' if len(known) > 20 else ''}" if known else "one voice only"
-        raise UsageError(f"The model does not know the account `{account}`; it knows {names} and `{ANYBODY}`.")
+        raise _unknown(account, known)
     if not known:
         return ((None, 1.0),)
     try:

@@ -12,11 +12,12 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pasquin.config import GenerateSettings
 from pasquin.engines import Engine, choose_engine
 from pasquin.engines.openai import CHARACTERS_A_TOKEN, OpenAIServer
+from pasquin.engines.vocabulary import has_output_tokens, write_output_tokens
 from pasquin.errors import UsageError
 from pasquin.generate.plan import Plan, Wish, make_plan
 from pasquin.post_format import PostFormat, load_tokenizer
@@ -24,8 +25,13 @@ from pasquin.records import Prompt
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import read_corpus
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 CONTESTANT: Final = "openai"
 """The engine whose models live behind a server."""
+_BLENDS: Final = "transformers"
+"""The engine that can mix what several prompts say next."""
 _DIVIDER: Final = "=" * 8
 
 
@@ -52,7 +58,9 @@ def trained(workspace: Workspace, model: str, wish: Wish, settings: GenerateSett
     manifest = workspace.model_manifest(model)
     folder = workspace.model_dir(model)
     post_format = PostFormat.load(folder)
-    engine_name, opener = choose_engine(folder, settings.engine)
+    if wish.blend and settings.engine not in (None, _BLENDS):
+        raise UsageError(f"Only the engine `{_BLENDS}` can blend voices: leave out --engine.")
+    engine_name, opener = choose_engine(folder, _BLENDS if wish.blend else settings.engine)
     plan = make_plan(
         workspace,
         wish,
@@ -65,10 +73,13 @@ def trained(workspace: Workspace, model: str, wish: Wish, settings: GenerateSett
     )
 
     def opened() -> tuple[Engine, Prompts]:
-        engine = opener.open(folder)
         tokenizer = load_tokenizer(folder)
+        if engine_name == "openvino" and not has_output_tokens(folder, plan.model_hash):
+            _list_output_tokens(workspace, plan, tokenizer, post_format.end_id)
+        engine = opener.open(folder)
         ids = {voice: post_format.prompt_ids(tokenizer, voice, plan.prefix) for voice, _ in plan.voices}
-        prompts = _TokenPrompts(plan, ids)
+        blend = tuple((post_format.prompt_ids(tokenizer, name, plan.prefix), share) for name, share in plan.blend)
+        prompts = _TokenPrompts(plan, ids, blend)
         if prompts.longest >= engine.context:
             raise UsageError(
                 f"The prefix is too long: it fills {prompts.longest:,} of the {engine.context:,} tokens that this "
@@ -77,6 +88,13 @@ def trained(workspace: Workspace, model: str, wish: Wish, settings: GenerateSett
         return engine, prompts
 
     return Writer(plan, opened)
+
+
+def _list_output_tokens(workspace: Workspace, plan: Plan, tokenizer: Tokenizer, end_id: int) -> None:
+    """Leave beside the model which tokens its corpus uses; all are needed where that corpus is gone."""
+    known = plan.corpus in workspace.corpora()
+    texts = [post.text for post in read_corpus(workspace, plan.corpus, "train")] if known else []
+    write_output_tokens(workspace.model_dir(plan.model), plan.model_hash, tokenizer, texts, [end_id])
 
 
 def contestant(workspace: Workspace, corpus: str, wish: Wish, settings: GenerateSettings) -> Writer:
@@ -88,6 +106,8 @@ def contestant(workspace: Workspace, corpus: str, wish: Wish, settings: Generate
         raise UsageError(
             "--engine openai needs --base-url (such as http://localhost:11434/v1) and --model (a name on that server)."
         )
+    if wish.blend:
+        raise UsageError("Voices cannot be blended on a server: ask for one with --account.")
     server = OpenAIServer(settings.base_url, settings.model, token_budget=settings.token_budget, prefix=wish.prefix)
     posts = defaultdict(list)
     for post in read_corpus(workspace, corpus, "train"):
@@ -114,12 +134,17 @@ def contestant(workspace: Workspace, corpus: str, wish: Wish, settings: Generate
 class _TokenPrompts:
     """Prompts in tokens; the few different ones are tokenised once."""
 
-    def __init__(self, plan: Plan, ids: dict[str | None, tuple[int, ...]]) -> None:
-        self.plan, self.ids = plan, ids
-        self.longest = max(map(len, ids.values()))
+    def __init__(
+        self, plan: Plan, ids: dict[str | None, tuple[int, ...]], blend: tuple[tuple[tuple[int, ...], float], ...]
+    ) -> None:
+        self.plan, self.ids, self.blend = plan, ids, blend
+        if blend:
+            self.ids = {None: max((begin for begin, _ in blend), key=len)}
+        self.longest = max(map(len, self.ids.values()))
 
     def __call__(self, position: int) -> Prompt:
-        return Prompt(token_ids=self.ids[self.plan.voice_of(position)], seed=self.plan.seed_of(position))
+        ids = self.ids[self.plan.voice_of(position)]
+        return Prompt(token_ids=ids, seed=self.plan.seed_of(position), blend=self.blend)
 
 
 class _FewShotPrompts:

@@ -62,6 +62,10 @@ class Screen:
         self._languages = languages or Languages(())
         self._seen = set(seen)
 
+    def forget(self) -> None:
+        """Forget what passed, so that it may pass again."""
+        self._seen.clear()
+
     def judge(self, completion: Completion, prefix: str = "") -> tuple[str | None, NoveltyCertificate | None, str]:
         """Why `prefix` + completion is rejected (None: it is a candidate), its novelty, and the normalised text.
 

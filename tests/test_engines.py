@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pasquin.engines import choose_engine, open_engine
+from pasquin.engines import Drawn, choose_engine, open_engine
 from pasquin.engines.decoding import Unfolding, completion
 from pasquin.engines.gguf_export import FILE, PRECISIONS, export_gguf, why_not, write_gguf
 from pasquin.engines.vocabulary import FILE as VOCABULARY
@@ -246,16 +246,23 @@ def test_cancelling_gives_the_cache_back(model: Path) -> None:
 
 
 def test_log_probabilities_agree_between_engines(model: Path) -> None:
-    """The model's own, before temperature and filters: greedily, both say the same of the same token."""
-    found = []
+    """The model's own, before temperature and filters: greedily, both say the same of the same token.
+
+    Products of eight bits may turn a near tie of this model, whose weights are large and random.
+    """
+    given = [Prompt(token_ids=(1, 40 + 3 * row, 41 + row), seed=1) for row in range(12)]
+    found: list[dict[int, Drawn]] = []
     for name in ("openvino", "transformers"):
-        session = open_engine(model, name).session(1)
-        session.add(Prompt(token_ids=(1, 40, 41), seed=1), Sampling(max_tokens=1, temperature=0), log_probs=True)
-        [drawn] = session.step()
-        found.append((drawn.token_ids, drawn.log_probs[0]))
-    assert found[0][0] == found[1][0]
-    assert found[0][1] == pytest.approx(found[1][1], abs=0.15)
-    assert found[0][1] < -0.01
+        session = open_engine(model, name).session(12)
+        for prompt in given:
+            session.add(prompt, Sampling(max_tokens=1, temperature=0), log_probs=True)
+        found.append(dict(enumerate(sorted(session.step(), key=lambda drawn: drawn.number))))
+        session.close()
+    pairs = [(found[0][at], found[1][at]) for at in range(12) if found[0][at].token_ids == found[1][at].token_ids]
+    assert len(pairs) >= 10
+    for ours, theirs in pairs:
+        assert ours.log_probs[0] == pytest.approx(theirs.log_probs[0], abs=0.15)
+        assert ours.log_probs[0] < -0.01
 
 
 @pytest.mark.parametrize("stop", [(), ("sat on",), ("n", "mat."), ("😀",), ("nowhere", "caf")])
@@ -439,13 +446,12 @@ def test_the_gguf_is_made_again_when_the_weights_change(tiny_model: Path, tmp_pa
 def test_a_tokenizer_of_another_vocabulary_is_a_sentence(name: str, tiny_model: Path, tmp_path: Path) -> None:
     from tiny_model import make_tiny_model
 
-    larger, folder = make_tiny_model(tmp_path / "larger", vocabulary=600), tmp_path / "model"
-    shutil.copytree(tiny_model, folder)
+    folder = make_tiny_model(tmp_path / "model", vocabulary=300)
     PostFormat(1, END).save(folder)
-    shutil.copy(larger / "tokenizer.json", folder)
+    shutil.copy(tiny_model / "tokenizer.json", folder)
     with pytest.raises(ModelError, match="do not belong together"):
         open_engine(folder, name)
-    shutil.copy(larger / "config.json", folder)  # now the tokenizer fits, and the weights don't
+    shutil.copy(tiny_model / "config.json", folder)  # now the tokenizer fits, and the weights don't
     with pytest.raises(ModelError, match=r"do not belong together|cannot load"):
         open_engine(folder, name)
 

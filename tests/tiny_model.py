@@ -61,7 +61,7 @@ def make_tiny_model(folder: Path, kind: str = "llama", seed: int = 0, vocabulary
     from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
-    size = _write_tokenizer(folder, SPECIAL[kind], vocabulary)
+    size = write_tokenizer(folder, SPECIAL[kind], vocabulary)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if kind == "gpt2":
@@ -86,7 +86,8 @@ def make_tiny_model(folder: Path, kind: str = "llama", seed: int = 0, vocabulary
     return folder
 
 
-def _write_tokenizer(folder: Path, special: list[str], vocabulary: int) -> int:
+def write_tokenizer(folder: Path, special: list[str], vocabulary: int = 512) -> int:
+    """Write `tokenizer.json` and its settings into `folder`; how many tokens it has."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())

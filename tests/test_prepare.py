@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from invented import HANDLES, texts
@@ -17,7 +18,8 @@ from pasquin.errors import CorpusError, Interrupted, ResourceError, UsageError, 
 from pasquin.export import export_corpus
 from pasquin.prepare import prepare
 from pasquin.prepare.duplicates import jaccard, shingle_set
-from pasquin.prepare.splits import assign_splits
+from pasquin.prepare.splits import SPLITS, Posts, draw
+from pasquin.prepare.splits import assign_splits as assign
 from pasquin.progress import Silent
 from pasquin.records import Post
 from pasquin.texts import comparable, normalise
@@ -53,6 +55,17 @@ def workspace_with(folder: Path, posts: Iterable[Post]) -> Workspace:
     return workspace
 
 
+def assign_splits(posts: Sequence[Post], clusters: Sequence[int], settings: PrepareSettings) -> list[str]:
+    """The names of the splits of posts in order of time."""
+    owners: dict[str, int] = {}
+    arrays = Posts(
+        np.array([draw(settings.seed, post.uri) for post in posts], np.uint64),
+        np.array([owners.setdefault(post.account, len(owners)) for post in posts], np.int32),
+        np.array([post.created_at is not None for post in posts], bool),
+    )
+    return [SPLITS[number] for number in assign(arrays, np.array(clusters, np.int64), settings)]
+
+
 def test_posts_become_a_corpus_with_a_report(tmp_path: Path) -> None:
     posts = invented(400)
     posts += [
@@ -74,6 +87,19 @@ def test_posts_become_a_corpus_with_a_report(tmp_path: Path) -> None:
     dropped = duckdb.read_parquet(str(workspace.corpus_dir("vc") / "dropped.parquet")).fetchall()
     assert sorted(dropped) == [("file:copy", "duplicate"), ("file:link", "link_only"), ("file:reply", "leading_at")]
     assert "very little" in result["verdict"]
+
+
+def test_a_thread_stays_and_a_reply_to_somebody_goes(tmp_path: Path) -> None:
+    posts = invented(100)
+    thread = [
+        replace(posts[0], uri="file:second", text="And this goes on about turnips", reply_to=posts[0].uri),
+        replace(posts[0], uri="file:answer", text="I answer you about turnips here", reply_to=posts[1].uri),
+        replace(posts[0], uri="file:lost", text="Whoever wrote that never saw one", reply_to="file:nobody"),
+    ]
+    workspace = workspace_with(tmp_path, posts + thread)
+    result = prepare(workspace, "vc", settings=PrepareSettings(near_threshold=1))
+    assert result["dropped"] == {"reply": 2}
+    assert "file:second" in {post.uri for post in read_corpus(workspace, "vc")}
 
 
 def test_the_same_posts_give_the_same_bytes_and_other_posts_others(tmp_path: Path) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from pasquin.config import PrepareSettings
-from pasquin.prepare.clean import REASONS, clean
+from pasquin.prepare.clean import REASONS
+from pasquin.prepare.clean import clean as clean_text
 from pasquin.records import Post
+
+
+def clean(post: Post, settings: PrepareSettings, own: Collection[str] = ()) -> tuple[str, str | None]:
+    is_reply = post.reply_to is not None and post.reply_to not in own
+    return clean_text(post.text, settings, is_repost=post.is_repost, is_reply=is_reply)
 
 
 def post(text: str, *, reply_to: str | None = None, is_repost: bool = False) -> Post:
@@ -61,6 +69,17 @@ def test_each_rule_can_be_switched_off() -> None:
     assert clean(post("RT @a: words", is_repost=True), PrepareSettings(include_reposts=True))[1] is None
     assert clean(post("https://t.co/abc"), PrepareSettings(include_links=True)) == ("https://t.co/abc", None)
     assert clean(post("ok"), PrepareSettings(min_characters=1))[1] is None
+
+
+def test_other_languages_and_private_data_are_dropped_where_that_is_asked() -> None:
+    english = "The quick brown fox jumps over the lazy dog and then it sleeps"
+    german = "Der schnelle braune Fuchs springt über den faulen Hund und schläft dann ein"
+    only = PrepareSettings(languages=("en",))
+    assert clean(post(english), only) == (english, None)
+    assert clean(post(german), only)[1] == "language"
+    assert clean(post("zu kurz"), only)[1] is None
+    assert clean(post("write to jane.doe@example.com"), PrepareSettings(drop_personal=True))[1] == "personal"
+    assert clean(post("write to jane.doe@example.com"), PrepareSettings())[1] is None
 
 
 @pytest.mark.parametrize(

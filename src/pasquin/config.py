@@ -108,6 +108,10 @@ class PrepareSettings(StageSettings):
     """Shorter texts are dropped after cleaning."""
     max_characters: int = Field(1_000, ge=1)
     """Longer texts are dropped after cleaning: Pasquin learns short posts."""
+    languages: Annotated[tuple[str, ...], NoDecode] = ()
+    """Keep only texts in these languages (ISO 639, `en`), and those too short to tell."""
+    drop_personal: bool = False
+    """Drop texts with e-mail or street addresses, telephone, card, bank account or social security numbers."""
     near_threshold: float = Field(0.8, gt=0, le=1)
     """Jaccard similarity of character shingles from which two posts are near-duplicates."""
     max_per_account: int | None = Field(None, ge=1)
@@ -120,6 +124,15 @@ class PrepareSettings(StageSettings):
     """Share of posts held out for the game."""
     seed: int = 0
     """Seed of every draw."""
+    workers: int | None = Field(None, ge=1)
+    """Processes to work with on this machine; one a core when not given."""
+    memory_mb: int = Field(2_048, ge=512)
+    """Megabytes that all processes together try to stay in; the rest goes to the disk."""
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _words(value)
 
 
 class TrainSettings(StageSettings):

@@ -120,18 +120,26 @@ def comparable(text: str) -> str:
         folded = " ".join(text.lower().translate(_ASCII_COMPARABLE).split())
     else:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        folded = " ".join("".join(_comparable_character(character) for character in folded).split())
+        folded = " ".join(folded.translate(_COMPARABLE).split())
     return folded or " ".join(text.split())
 
 
-def _comparable_character(character: str) -> str:
-    if character.isalnum():
-        return character
-    if character in _APOSTROPHES or "\ufe00" <= character <= "\ufe0f":
-        return ""
-    if character == "\u200d":
-        return character
-    return " " if unicodedata.category(character)[0] in _PUNCTUATION else character
+class _Comparable(dict[int, str]):
+    """What comparing makes of a character (by code point), worked out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if character.isalnum() or character == "\u200d":
+            made = character
+        elif character in _APOSTROPHES or "\ufe00" <= character <= "\ufe0f":
+            made = ""
+        else:
+            made = " " if unicodedata.category(character)[0] in _PUNCTUATION else character
+        self[code] = made
+        return made
+
+
+_COMPARABLE: Final = _Comparable()
 
 
 def text_key(text: str) -> str:

@@ -31,6 +31,10 @@ WorkspaceOption = Annotated[
     Path | None,
     typer.Option("--workspace", metavar="DIR", help="The workspace (default: the nearest pasquin.toml upward)."),
 ]
+OnOption = Annotated[
+    str | None,
+    typer.Option("--on", metavar="PLACE", help="Work on a Ray cluster: ray, or ray://HEAD:10001."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
 

@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result, reasons, terminal
+from pasquin.cli.command import (
+    JsonOption,
+    OnOption,
+    WorkspaceOption,
+    command,
+    open_workspace,
+    print_result,
+    reasons,
+    terminal,
+)
 from pasquin.errors import UsageError
 
 
@@ -37,7 +46,14 @@ def prepare(
     ] = None,
     max_per_account: Annotated[int | None, typer.Option(help="At most this many posts of one account.")] = None,
     split: Annotated[str | None, typer.Option(help="random (default), or time: the newest are the test split.")] = None,
+    languages: Annotated[
+        list[str] | None, typer.Option("--language", help="Keep only texts in this language (en); several allowed.")
+    ] = None,
+    drop_personal: Annotated[
+        bool | None, typer.Option("--drop-personal/--keep-personal", help="Drop texts with private data in them.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every draw (default 0).")] = None,
+    on: OnOption = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,10 +72,18 @@ def prepare(
         strip_hashtags=strip_hashtags,
         max_per_account=max_per_account,
         split=split,
+        languages=tuple(languages) if languages else None,
+        drop_personal=drop_personal,
         seed=seed,
     )
     result = run(
-        workspace, corpus, accounts=account or (), lists=source_list or (), settings=settings, progress=terminal()
+        workspace,
+        corpus,
+        accounts=account or (),
+        lists=source_list or (),
+        settings=settings,
+        on=on,
+        progress=terminal(),
     )
     splits = result["splits"]
     print_result(

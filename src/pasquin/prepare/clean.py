@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Final
 
 from pasquin.config import PrepareSettings
-from pasquin.records import Post
 from pasquin.texts import normalise, remove_links
 
 REASONS: Final = {
@@ -21,6 +19,8 @@ REASONS: Final = {
     "empty": "nothing left after cleaning",
     "too_short": "too short",
     "too_long": "too long",
+    "language": "in another language",
+    "personal": "with private data",
     "duplicate": "exact copies",
     "near_duplicate": "near copies",
     "account_cap": "over the cap per account",
@@ -42,18 +42,20 @@ _HASHTAG: Final = re.compile(r"(?<!\w)[#＃]\w*[^\W\d]\w*")
 _BEFORE_STOP: Final = re.compile(r" +(?=[.,;:!?](?:\s|$))")
 
 
-def clean(post: Post, settings: PrepareSettings, own: Collection[str] = ()) -> tuple[str, str | None]:
-    """The cleaned text of `post`, and the reason (a key of `REASONS`) to drop it, None to keep it.
+def clean(
+    text: str, settings: PrepareSettings, *, is_repost: bool = False, is_reply: bool = False
+) -> tuple[str, str | None]:
+    """The cleaned text of a post, and the reason (a key of `REASONS`) to drop it, None to keep it.
 
-    `own` are the uris of the same account's posts: a reply to one of them continues a thread and is no reply.
+    `is_reply` says that it answers somebody else: going on under one's own post is a thread and no reply.
     """
-    if not settings.include_reposts and (post.is_repost or _REPOST.search(post.text[:_RAW_LEAST])):
+    if not settings.include_reposts and (is_repost or ("RT" in text and _REPOST.search(text[:_RAW_LEAST]))):
         return "", "repost"
-    if not settings.include_replies and post.reply_to is not None and post.reply_to not in own:
+    if not settings.include_replies and is_reply:
         return "", "reply"
-    if len(post.text) > max(_RAW_LEAST, _RAW_FACTOR * settings.max_characters):
+    if len(text) > max(_RAW_LEAST, _RAW_FACTOR * settings.max_characters):
         return "", "too_long"
-    text = normalise(post.text)
+    text = normalise(text)
     if "\ufffd" in text:
         return text, "garbled"
     if _is_cut(text):
@@ -66,11 +68,24 @@ def clean(post: Post, settings: PrepareSettings, own: Collection[str] = ()) -> t
             return without, "link_only"
         text = without
     text = _without_tags(text, settings)
-    return text, _length_reason(text, settings)
+    reason = _length_reason(text, settings)
+    if reason is None and settings.languages:
+        from pasquin.screen.language import language
+
+        if language(text) not in (None, *settings.languages):
+            reason = "language"
+    if reason is None and settings.drop_personal:
+        from pasquin.screen.safety import is_personal
+
+        if is_personal(text):
+            reason = "personal"
+    return text, reason
 
 
 def _is_cut(text: str) -> bool:
     """Whether the network cut the text: an ellipsis and a link to the rest, or an ellipsis in a word at its limit."""
+    if "…" not in text:
+        return False
     if _CUT_BEFORE_LINK.search(text):
         return True
     return bool(_CUT_WORD.search(text)) and any(len(text) in lengths for lengths in _CUT_LENGTHS)

@@ -1,35 +1,167 @@
-"""Exact and near duplicates among texts: MinHash over character shingles, every suspicion checked by the real Jaccard.
+"""Exact and near duplicates among texts: MinHash finds suspects, every one is checked by the real Jaccard similarity.
 
-A shingle is any 5 consecutive characters of the text as `texts.comparable` writes it (no case, no punctuation); a text
-shorter than that is one shingle. Two texts are compared by the Jaccard similarity of their shingle sets. On short
-texts that is strict: one changed letter takes five shingles along, so a text of ten letters has no near copies but
-itself.
+Two texts are compared by the Jaccard similarity of their shingle sets (`signatures`). On short texts that is strict:
+one changed letter takes five shingles along, so a text of ten letters has no near copies but itself.
 
-Suspects come from MinHash with 42 bands of 3 (rensa): a pair of similarity s is found with probability
-1 - (1 - s^3)^42, which is 0.996 at 0.5 and over 0.999999 at 0.8 (Leskovec, Rajaraman, Ullman, Mining of Massive
-Datasets, 3.4.2). Texts are taken in order, and each is compared with those kept before it, so every near-duplicate
-that is dropped is a near copy of a text that stays. Where a text has more than `MAX_SUSPECTS` (templates by the
-thousand), only the ones nearest in length are checked.
+Suspects agree in a whole band of their digests. Up to `MANY` texts there are 50 bands of 3 orders, and a pair of
+similarity s is found with probability 1 - (1 - s^3)^50: 0.998 at 0.5, over 0.999999 at 0.8 (Leskovec, Rajaraman,
+Ullman, Mining of Massive Datasets, 3.4.2). Chance agreements grow with the square of the number of texts, so beyond
+there are 50 bands of 4, which have a twentieth of them: 0.96 at 0.5, 0.999 at 0.6, over 0.999999 at 0.8.
+
+Texts are judged in order, and each against those kept before it, so every near-duplicate that is dropped is a near copy
+of a text that stays. Where more than `MAX_SUSPECTS` texts agree in a band (templates by the thousand), each is first
+compared with the first few of them, and of what is left then only with those nearest in length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from pasquin.prepare.signatures import digests, similarities
 from pasquin.texts import comparable
 
-SHINGLE: Final = 5
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 STRADDLE_THRESHOLD: Final = 0.5
 """Similarity from which two kept texts belong to the same cluster, and so to the same split."""
 MAX_SUSPECTS: Final = 256
+MANY: Final = 2_000_000
+_LEADERS: Final = 4
+"""Of more than `MAX_SUSPECTS` texts that agree, the first so many are what the others are compared with first."""
+_DEVIATIONS: Final = 4.0
+"""A suspect is not checked when its estimated similarity is so many standard deviations too low (1 in 30,000)."""
+_NEAREST: Final = 32
+"""And of what is left then, each with so many that are nearest to it in length."""
+_PAIRS: Final = 2**14
 
-_BANDS: Final = 42
-_ROWS: Final = 3
-_SEED: Final = 1
-_BATCH: Final = 1_000
+
+@dataclass(frozen=True)
+class Banding:
+    """How digests are cut into bands: two texts that agree in a whole one are suspects."""
+
+    bands: int
+    rows: int
+
+    @property
+    def orders(self) -> int:
+        """Places of a digest: those of the bands, and some to make up whole words of eight bytes."""
+        return -(-self.bands * self.rows // 8) * 8
+
+
+def banding(texts: int) -> Banding:
+    """The bands for so many texts."""
+    return Banding(50, 3) if texts <= MANY else Banding(50, 4)
+
+
+def band_keys(found: NDArray[np.uint16], bands: Banding) -> NDArray[np.uint32]:
+    """What the bands of digests (n, orders) are compared by: uint32 (bands, n), different ones alike once in 2^32."""
+    import numpy as np
+
+    used = found[:, : bands.bands * bands.rows]
+    cut = used.reshape(len(found), bands.bands, bands.rows).astype(np.uint64)
+    keys = np.zeros(cut.shape[:2], np.uint64)
+    for row in range(bands.rows):
+        keys = (keys + cut[:, :, row] + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+    return np.ascontiguousarray((keys >> np.uint64(16)).astype(np.uint32).T)
+
+
+def suspects(keys: NDArray[np.uint32], sizes: NDArray[Any], least: float, *, leaders: bool) -> Iterator[NDArray[Any]]:
+    """Pairs of texts that agree in one band and whose sizes allow the similarity `least`, in pieces.
+
+    `keys` (n,) are the band's. Where more than `MAX_SUSPECTS` agree, pairs with the first `_LEADERS` of them
+    (`leaders`), or with the `_NEAREST` in size (not `leaders`).
+    """
+    import numpy as np
+
+    marked = (keys.astype(np.uint64) << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64)
+    marked.sort()
+    places = (marked & np.uint64(2**32 - 1)).astype(np.int64)
+    agreed = marked >> np.uint64(32)
+    begins = np.flatnonzero(np.concatenate([[True], agreed[1:] != agreed[:-1]])) if len(keys) else np.empty(0, int)
+    lengths = np.diff(np.append(begins, len(keys)))
+    last = np.repeat(begins + lengths, lengths)  # where the group of each place ends
+    large = np.flatnonzero(lengths > MAX_SUSPECTS)
+    whole = np.repeat(lengths <= MAX_SUSPECTS, lengths)
+    for group in large:
+        members = places[begins[group] : begins[group] + lengths[group]]
+        if leaders:
+            for first in members[:_LEADERS]:
+                yield from _possible(np.full(len(members), first), members, sizes, least)
+        else:
+            members[:] = members[np.lexsort((members, sizes[members]))]
+    active = np.flatnonzero(whole if leaders else np.ones(len(keys), bool))
+    for step in range(1, MAX_SUSPECTS):
+        active = active[(active + step < last[active]) & (whole[active] | (step <= _NEAREST))]
+        if not len(active):
+            break
+        yield from _possible(places[active], places[active + step], sizes, least)
+
+
+def _possible(
+    ones: NDArray[Any], others: NDArray[Any], sizes: NDArray[Any], least: float
+) -> Iterator[NDArray[np.int64]]:
+    """Pairs whose sizes allow the similarity: sets of sizes a < b have a Jaccard of at most a / b."""
+    import numpy as np
+
+    a, b = sizes[ones], sizes[others]
+    good = (np.minimum(a, b) >= least * np.maximum(a, b)) & (ones != others)
+    ones, others = ones[good], others[good]
+    for begin in range(0, len(ones), _PAIRS):
+        some = slice(begin, begin + _PAIRS)
+        yield np.stack([np.minimum(ones[some], others[some]), np.maximum(ones[some], others[some])], 1)
+
+
+class Digests(Protocol):
+    """Digests of texts, in memory or not: uint16 (texts, orders)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Texts and orders."""
+
+    def __getitem__(self, rows: NDArray[Any], /) -> NDArray[np.uint16]:
+        """The digests of some texts."""
+
+
+def promising(pairs: NDArray[Any], found: Digests, least: float) -> NDArray[Any]:
+    """Those pairs of which the digests do not say clearly that they are less similar than `least`."""
+    orders = found.shape[1]
+    import numpy as np
+
+    bound = least - _DEVIATIONS * math.sqrt(least * (1 - least) / orders)
+    same = found[pairs[:, 0]] == found[pairs[:, 1]]
+    agree = np.bitwise_count(same.view(np.uint64)).sum(1, dtype=np.uint16)  # eight places at a time
+    likely: NDArray[Any] = pairs[agree >= bound * orders]
+    return likely
+
+
+def unique_pairs(pairs: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """All pairs once, in the order of the later and then the earlier text."""
+    import numpy as np
+
+    if not pairs:
+        return np.empty((0, 2), np.int64)
+    every = np.concatenate(pairs)
+    marks = np.unique((every[:, 1] << 32) | every[:, 0])
+    return np.stack([marks & (2**32 - 1), marks >> 32], 1)
+
+
+def exact_duplicates(marks: NDArray[Any]) -> NDArray[np.int64]:
+    """For each text the first that is compared alike, itself mostly. `marks` uint64 (n, 2) are 128 bits of a hash."""
+    import numpy as np
+
+    order = np.lexsort((np.arange(len(marks)), marks[:, 1], marks[:, 0]))
+    ordered = marks[order]
+    new = np.ones(len(marks), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(1)
+    first = np.empty(len(marks), np.int64)
+    first[order] = order[np.flatnonzero(new)[np.cumsum(new) - 1]] if len(marks) else order
+    return first
 
 
 @dataclass(frozen=True)
@@ -43,46 +175,116 @@ class Duplicates:
     clusters: list[int]
 
 
+class Judge:
+    """Decides which texts are near copies of earlier ones, and keeps the clusters; pairs may come in several rounds."""
+
+    def __init__(self, texts: int, near_threshold: float) -> None:
+        """All `texts` stay and are alone at first."""
+        import numpy as np
+
+        self.near = np.zeros(texts, bool)
+        self._threshold = near_threshold
+        self._pairs = np.empty((0, 2), np.int64)
+        self._similarities = np.empty(0)
+
+    def add(self, pairs: NDArray[Any], alike: NDArray[Any]) -> None:
+        """Judge again, with more pairs of the similarities `alike`, `least_similarity` or more."""
+        import numpy as np
+
+        both = np.concatenate([self._pairs, pairs])
+        marks, places = np.unique((both[:, 1] << 32) | both[:, 0], return_index=True)
+        self._pairs, self._similarities = both[places], np.concatenate([self._similarities, alike])[places]
+        self.near[:] = False
+        near = self.near
+        ends: list[int] = []
+        if len(marks):
+            ends = (np.flatnonzero(np.append(np.diff(marks >> 32) != 0, True)) + 1).tolist()
+        earlier, alike_all, later = self._pairs[:, 0].tolist(), self._similarities.tolist(), self._pairs[:, 1]
+        begin = 0
+        for end in ends:
+            kept = [number for number in range(begin, end) if not near[earlier[number]]]
+            best = max(kept, key=lambda number: (alike_all[number], -earlier[number]), default=None)
+            if best is not None and alike_all[best] >= self._threshold:
+                near[later[begin]] = True
+            begin = end
+
+    def clusters(self, first: NDArray[Any]) -> NDArray[np.int64]:
+        """The cluster of each text, with exact copies joined to their `first`."""
+        import numpy as np
+
+        groups = _Groups()
+        near = self.near
+        originals: dict[int, tuple[float, int]] = {}
+        for (earlier, later), alike in zip(self._pairs.tolist(), self._similarities.tolist(), strict=True):
+            if near[earlier]:
+                continue
+            if near[later]:
+                originals[later] = max(originals.get(later, (-1.0, 0)), (alike, -earlier))
+            else:
+                groups.join(earlier, later)
+        for later, (_, earlier) in originals.items():
+            groups.join(-earlier, later)
+        result = np.array(first)
+        involved = groups.members()
+        if involved:
+            names = np.arange(len(result))
+            names[involved] = [groups.first(member) for member in involved]
+            result = names[result]
+        return result
+
+
+def least_similarity(near_threshold: float) -> float:
+    """The similarity from which a pair of texts matters at all."""
+    return min(STRADDLE_THRESHOLD, near_threshold)
+
+
 def find_duplicates(
     texts: Sequence[str], near_threshold: float, advance: Callable[[int], None] = lambda _: None
 ) -> Duplicates:
-    """Duplicates and clusters among `texts`, of which the first of each kind stays.
+    """Duplicates and clusters among `texts` in memory, of which the first of each kind stays.
 
     `near_threshold` is the Jaccard similarity from which a text is a near-duplicate; `advance` is told how many more
     texts are done.
     """
-    from rensa import RMinHash, RMinHashLSH
+    import numpy as np
 
     keys = [comparable(text) for text in texts]
-    reasons: list[str | None] = [None] * len(texts)
-    groups = _Groups(len(texts))
-    first = _mark_exact(keys, reasons, groups)
-    advance(len(texts) - len(first))
-    lsh = RMinHashLSH(threshold=STRADDLE_THRESHOLD, num_perm=_BANDS * _ROWS, num_bands=_BANDS)
-    shingles = lru_cache(maxsize=4 * _BATCH)(lambda position: shingle_set(keys[position]))
-    sizes = [0] * len(texts)
-    straddle = min(STRADDLE_THRESHOLD, near_threshold)
-    for begin in range(0, len(first), _BATCH):
-        batch = first[begin : begin + _BATCH]
-        hashes = RMinHash.from_token_sets([list(shingles(position)) for position in batch], _BANDS * _ROWS, _SEED)
-        for position in batch:
-            sizes[position] = len(shingles(position))
-        for position, minhash in zip(batch, hashes, strict=True):
-            similar = _similar(position, lsh.query(minhash), sizes, shingles, straddle)
-            original = max(similar, key=lambda other: (similar[other], -other), default=None)
-            if original is not None and similar[original] >= near_threshold:
-                reasons[position] = "near_duplicate"
-                groups.join(original, position)
-                continue
-            for other in similar:
-                groups.join(other, position)
-            lsh.insert(position, minhash)
-        advance(len(batch))
-    return Duplicates(reasons, [groups.first(position) for position in range(len(texts))])
+    firsts: dict[str, int] = {}
+    first = np.array([firsts.setdefault(key, position) for position, key in enumerate(keys)], np.int64)
+    alone = np.array(list(firsts.values()), np.int64)
+    bands = banding(len(alone))
+    found, sizes = digests([keys[position] for position in alone], bands.orders)
+    every_key, least = band_keys(found, bands), least_similarity(near_threshold)
+    judge = Judge(len(texts), near_threshold)
+    for leaders in (True, False):
+        staying = np.flatnonzero(~judge.near[alone])
+        some = [
+            promising(staying[pairs], found, least)
+            for band in every_key
+            for pairs in suspects(band[staying], sizes[staying], least, leaders=leaders)
+        ]
+        pairs = alone[unique_pairs(some)]
+        alike = similarities(keys, pairs[:, 0], pairs[:, 1])
+        judge.add(pairs[alike >= least], alike[alike >= least])
+        if not any(map(crowded, every_key)):
+            break
+    advance(len(texts))
+    reasons = ["duplicate" if first[i] != i else "near_duplicate" if judge.near[i] else None for i in range(len(texts))]
+    return Duplicates(reasons, judge.clusters(first).tolist())
+
+
+def crowded(keys: NDArray[np.uint32]) -> bool:
+    """Whether more than `MAX_SUSPECTS` texts agree in the band whose keys (n,) these are."""
+    import numpy as np
+
+    ordered = np.sort(keys)
+    return len(keys) > MAX_SUSPECTS and bool((ordered[MAX_SUSPECTS:] == ordered[:-MAX_SUSPECTS]).any())
 
 
 def shingle_set(key: str) -> frozenset[str]:
-    """All runs of `SHINGLE` characters in a comparable text; the text itself when it is shorter."""
+    """All runs of 5 characters in a comparable text; the text itself when it is shorter."""
+    from pasquin.prepare.signatures import SHINGLE
+
     return frozenset(key[i : i + SHINGLE] for i in range(max(1, len(key) - SHINGLE + 1)))
 
 
@@ -92,44 +294,21 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return shared / (len(one) + len(other) - shared)
 
 
-def _mark_exact(keys: list[str], reasons: list[str | None], groups: _Groups) -> list[int]:
-    """Mark repeated keys as duplicates of the first; the positions of the others are returned."""
-    first: dict[str, int] = {}
-    for position, key in enumerate(keys):
-        original = first.setdefault(key, position)
-        if original != position:
-            reasons[position] = "duplicate"
-            groups.join(original, position)
-    return list(first.values())
-
-
-def _similar(
-    position: int,
-    suspects: list[int],
-    sizes: list[int],
-    shingles: Callable[[int], frozenset[str]],
-    threshold: float,
-) -> dict[int, float]:
-    """The suspects that really are `threshold` or more similar to the text at `position`, with their similarity."""
-    size = sizes[position]
-    # Sets of sizes a < b have a Jaccard of at most a / b.
-    suspects = [other for other in suspects if threshold * size <= sizes[other] <= size / threshold]
-    if len(suspects) > MAX_SUSPECTS:
-        suspects = sorted(suspects, key=lambda other: (abs(sizes[other] - size), other))[:MAX_SUSPECTS]
-    found = {other: jaccard(shingles(position), shingles(other)) for other in sorted(suspects)}
-    return {other: similarity for other, similarity in found.items() if similarity >= threshold}
-
-
 class _Groups:
-    """Union-find; a group is named by its smallest member."""
+    """Union-find over the few texts that have company; a group is named by its smallest member."""
 
-    def __init__(self, size: int) -> None:
-        self._parent = list(range(size))
+    def __init__(self) -> None:
+        self._parent: dict[int, int] = {}
+
+    def members(self) -> list[int]:
+        return list(self._parent)
 
     def first(self, member: int) -> int:
-        while self._parent[member] != member:
-            self._parent[member] = self._parent[self._parent[member]]
-            member = self._parent[member]
+        parent = self._parent
+        parent.setdefault(member, member)
+        while parent[member] != member:
+            parent[member] = parent[parent[member]]
+            member = parent[member]
         return member
 
     def join(self, one: int, other: int) -> None:

@@ -6,16 +6,17 @@ reader's light or dark setting. The same corpus gives the same page.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from html import escape
+from itertools import accumulate
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from pasquin.prepare.clean import REASONS
-from pasquin.records import CorpusPost
 
 ACCOUNTS_SHOWN: Final = 20
 _NAME_SHOWN: Final = 32
@@ -25,19 +26,60 @@ _SPLIT_WORDS: Final = {
     "validation": "measures the training",
     "test": "kept for the game, never trained on",
 }
+_CONTENTS: Final = {
+    "emoji": r"\p{Emoji_Presentation}|\p{Emoji}\ufe0f",
+    "a #hashtag": r"(?<!\w)#\w",
+    "an @mention": r"(?<!\w)@\w",
+    "a line break": r"\n",
+    "a question mark": r"\?",
+    "a digit": r"\d",
+}
 _STYLE: Final = Path(__file__).with_name("report.css")
 
 
-def render(name: str, manifest: Mapping[str, Any], posts: Sequence[CorpusPost]) -> str:
+@dataclass
+class Summary:
+    """What the report says of the texts: how many have which length, are of which month (None: they don't say), and
+    have what in them. Summaries of parts add up.
+    """
+
+    lengths: Counter[int] = field(default_factory=Counter)
+    months: Counter[tuple[int, int] | None] = field(default_factory=Counter)
+    contents: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Summary) -> None:
+        """Count those of `other`, too."""
+        self.lengths += other.lengths
+        self.months += other.months
+        self.contents += other.contents
+
+
+def summarised(posts: Iterable[Mapping[str, Any]]) -> Summary:
+    """The summary of posts (`text`, `created_at`)."""
+    import regex
+
+    searches = {label: regex.compile(pattern).search for label, pattern in _CONTENTS.items()}
+    summary = Summary()
+    for post in posts:
+        text, created_at = post["text"], post["created_at"]
+        summary.lengths[len(text)] += 1
+        summary.months[(created_at.year, created_at.month) if created_at else None] += 1
+        for label, found in searches.items():
+            if found(text) is not None:
+                summary.contents[label] += 1
+    return summary
+
+
+def render(name: str, manifest: Mapping[str, Any], summary: Summary) -> str:
     """The page for the corpus `name`; `manifest` needs its counts, dropped, splits, accounts, settings and verdict."""
     counts, dropped = manifest["counts"], manifest["dropped"]
     sections = [
         _section("Kept and dropped", _kept_and_dropped(counts["collected"], counts["kept"], dropped), "wide"),
         _section("Splits", _splits(manifest["splits"]), "wide"),
-        _section("Length of a post, in characters", _lengths([len(post.text) for post in posts])),
-        _section("Posts over time", _over_time([post.created_at for post in posts])),
+        _section("Length of a post, in characters", _lengths(summary.lengths)),
+        _section("Posts over time", _over_time(summary.months)),
         _section("Posts per account", _accounts(manifest["accounts"]), "tall"),
-        _section("What is in them", _contents([post.text for post in posts])),
+        _section("What is in them", _contents(summary.contents, counts["kept"])),
         _section("Settings", _settings(manifest["settings"])),
     ]
     return (
@@ -91,30 +133,42 @@ def _splits(splits: Mapping[str, int]) -> str:
     return _stack(parts) + f'<ul class="legend">{words}</ul><p class="note">Near copies are never in two splits.</p>'
 
 
-def _lengths(lengths: Sequence[int]) -> str:
+def _lengths(lengths: Counter[int]) -> str:
     width = next(size for size in _nice_steps() if size * _BINS > max(lengths))
-    bins = Counter(length // width for length in lengths)
+    bins: Counter[int] = Counter()
+    for length, count in lengths.items():
+        bins[length // width] += count
     last = max(bins)
     values = [bins[number] for number in range(last + 1)]
     titles = [f"{number * width}–{(number + 1) * width - 1} characters: {bins[number]:,}" for number in range(last + 1)]
     step = next(size for size in _nice_steps() if size >= width * (last + 1) / 6)
     ticks = [(at / (width * (last + 1)), f"{at:,}") for at in range(0, width * (last + 1) + 1, step)]
     return _columns("Number of posts by length", values, titles, ticks) + (
-        f'<p class="note">Median {median(lengths):,.0f}, longest {max(lengths):,}.</p>'
+        f'<p class="note">Median {_median(lengths):,.0f}, longest {max(lengths):,}.</p>'
     )
 
 
-def _over_time(times: Sequence[datetime | None]) -> str:
-    days = [time.date() for time in times if time is not None]
-    undated = len(times) - len(days)
+def _median(counts: Counter[int]) -> float:
+    total = counts.total()
+    ordered = sorted(counts)
+    upto = list(accumulate(counts[value] for value in ordered))
+    low, high = (ordered[bisect_right(upto, place)] for place in ((total - 1) // 2, total // 2))
+    return (low + high) / 2
+
+
+def _over_time(times: Counter[tuple[int, int] | None]) -> str:
+    undated = times[None]
+    months_counted = {month: count for month, count in times.items() if month is not None}
     note = f'<p class="note">{undated:,} posts don’t say when they were written.</p>' if undated else ""
-    if not days:
+    if not months_counted:
         return note
-    first, last = min(days), max(days)
-    months = (last.year - first.year) * 12 + last.month - first.month + 1
+    first, last = min(months_counted), max(months_counted)
+    months = (last[0] - first[0]) * 12 + last[1] - first[1] + 1
     per = 1 if months <= 48 else 3 if months <= 240 else 12  # months a column stands for
-    start = date(first.year, (first.month - 1) // per * per + 1, 1)
-    columns = Counter(((day.year - start.year) * 12 + day.month - start.month) // per for day in days)
+    start = date(first[0], (first[1] - 1) // per * per + 1, 1)
+    columns: Counter[int] = Counter()
+    for (year, month), count in months_counted.items():
+        columns[((year - start.year) * 12 + month - start.month) // per] += count
     number = max(columns) + 1
     names = [_month(start, index * per) for index in range(number)]
     span = {1: "", 3: " and two months more", 12: " and the year from it"}[per]
@@ -153,22 +207,8 @@ def _name(entry: Mapping[str, Any]) -> str:
     return name if len(name) <= _NAME_SHOWN else name[: _NAME_SHOWN - 1] + "…"
 
 
-def _contents(texts: Sequence[str]) -> str:
-    import regex
-
-    patterns = {
-        "emoji": r"\p{Emoji_Presentation}|\p{Emoji}\ufe0f",
-        "a #hashtag": r"(?<!\w)#\w",
-        "an @mention": r"(?<!\w)@\w",
-        "a line break": r"\n",
-        "a question mark": r"\?",
-        "a digit": r"\d",
-    }
-    rows = []
-    for label, pattern in patterns.items():
-        found = regex.compile(pattern).search
-        rows.append((label, sum(found(text) is not None for text in texts)))
-    return _bars(rows, len(texts), whole=True)
+def _contents(contents: Counter[str], posts: int) -> str:
+    return _bars([(label, contents[label]) for label in _CONTENTS], posts, whole=True)
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
@@ -181,6 +221,8 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _setting(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "all"
     return "none" if value is None else f"{value}"
 
 

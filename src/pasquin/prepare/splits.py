@@ -8,18 +8,22 @@ posts stay in the split they were in.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from pasquin.config import PrepareSettings
 from pasquin.errors import CorpusError
-from pasquin.records import Post, SplitName
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIN_POSTS: Final = 20
 """Fewer posts cannot be split into something to learn from and something to measure and play with."""
+SPLITS: Final = ("train", "validation", "test")
+"""The names of the numbers that `assign_splits` gives."""
 
-_HELD_OUT: Final[tuple[Literal["test", "validation"], ...]] = ("test", "validation")
+_HELD_OUT: Final = ("test", "validation")
 _LEAST: Final = {"test": (20, 5), "validation": (20, 10)}
 """A held-out split has at least so many posts, or this fraction of a small corpus."""
 _ACCOUNT_LEAST: Final = (10, 5)
@@ -28,104 +32,126 @@ _LARGEST_CLUSTER: Final = 10
 """A held-out cluster makes up at most one part in so many of its split."""
 
 
-def draw(seed: int, uri: str) -> bytes:
-    """A number drawn for a post, as 8 bytes to sort by: the same for ever for the same seed."""
-    return hashlib.blake2b(f"{seed}:{uri}".encode("utf-8", "replace"), digest_size=8).digest()
+@dataclass(frozen=True)
+class Posts:
+    """What splits are made by, of posts from the oldest to the newest, those without a time last.
+
+    `draws` uint64, `owners` a number for each account, `timed` whether they say when they were written: each (n,).
+    """
+
+    draws: NDArray[np.uint64]
+    owners: NDArray[np.int32]
+    timed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, chosen: NDArray[Any]) -> Posts:
+        return Posts(self.draws[chosen], self.owners[chosen], self.timed[chosen])
 
 
-def cap_accounts(posts: Sequence[Post], most: int | None, seed: int) -> set[int]:
-    """Positions of the posts that exceed `most` per account; which ones stay is drawn."""
-    if most is None:
-        return set()
-    accounts: dict[tuple[str, str], list[int]] = {}
-    for position, post in enumerate(posts):
-        accounts.setdefault((post.network, post.account), []).append(position)
-    over: set[int] = set()
-    for positions in accounts.values():
-        over.update(sorted(positions, key=lambda position: draw(seed, posts[position].uri))[most:])
+def draw(seed: int, uri: str) -> int:
+    """A number drawn for a post, of 64 bits: the same for ever for the same seed."""
+    digest = hashlib.blake2b(f"{seed}:{uri}".encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def over_cap(posts: Posts, most: int | None) -> NDArray[np.bool_]:
+    """Which posts exceed `most` per account; which ones stay is drawn."""
+    import numpy as np
+
+    over = np.zeros(len(posts), bool)
+    if most is not None:
+        order = np.lexsort((posts.draws, posts.owners))
+        owners = posts.owners[order]
+        first = np.searchsorted(owners, owners)
+        over[order] = np.arange(len(posts)) - first >= most
     return over
 
 
-def assign_splits(posts: Sequence[Post], clusters: Sequence[int], settings: PrepareSettings) -> list[SplitName]:
-    """The split of each post, given the cluster of each.
+def assign_splits(posts: Posts, clusters: NDArray[np.int64], settings: PrepareSettings) -> NDArray[np.uint8]:
+    """The split of each post, as its number in `SPLITS`, given the cluster of each (the position of its first member).
 
     `random` draws clusters, a few of every account first; `time` takes the clusters whose oldest post is newest.
     Raises CorpusError when there are too few posts, or too few with a time for a split by time.
     """
-    members: dict[int, list[int]] = {}
-    for position, cluster in enumerate(clusters):
-        members.setdefault(cluster, []).append(position)
-    wanted = _sizes(len(posts), settings)
-    order = _by_time(posts, members) if settings.split == "time" else _by_draw(posts, members, settings.seed)
-    splits: list[SplitName] = ["train"] * len(posts)
-    left = list(order)
+    import numpy as np
+
+    members = np.argsort(clusters, kind="stable")
+    names, starts, sizes = np.unique(clusters[members], return_index=True, return_counts=True)
+    if settings.split == "time":
+        whole = np.logical_and.reduceat(posts.timed[members], starts) if len(names) else np.empty(0, bool)
+        order = np.flatnonzero(whole)[::-1]  # posts are in order of time, so clusters are by their oldest
+    else:
+        order = np.argsort(posts.draws[names], kind="stable")
+    filling = _Filling(posts, members, names, starts.tolist(), sizes.tolist(), by_account=settings.split == "random")
     for name in _HELD_OUT:
-        left = _fill(name, wanted[name], left, members, posts, splits, by_account=settings.split == "random")
-    counts = Counter(splits)
-    if not all(counts[name] for name in ("train", "validation", "test")):
+        order = filling.fill(name, _size(name, len(posts), settings), order)
+    counts = np.bincount(filling.splits, minlength=len(SPLITS))
+    if not counts.all():
         raise CorpusError(_cannot_split(len(posts), settings))
-    return splits
+    return filling.splits
 
 
-def _sizes(total: int, settings: PrepareSettings) -> dict[str, int]:
-    shares = {"test": settings.test_share, "validation": settings.validation_share}
-    sizes = {}
-    for name, (least, fraction) in _LEAST.items():
-        sizes[name] = max(round(shares[name] * total), min(least, total // fraction))
-    return sizes
+def _size(name: str, total: int, settings: PrepareSettings) -> int:
+    least, fraction = _LEAST[name]
+    share = settings.test_share if name == "test" else settings.validation_share
+    return max(round(share * total), min(least, total // fraction))
 
 
-def _by_draw(posts: Sequence[Post], members: dict[int, list[int]], seed: int) -> list[int]:
-    return sorted(members, key=lambda cluster: draw(seed, posts[cluster].uri))
+class _Filling:
+    """Puts clusters into splits; `splits` is what came of it."""
 
+    def __init__(
+        self,
+        posts: Posts,
+        members: NDArray[Any],
+        names: NDArray[Any],
+        starts: list[int],
+        sizes: list[int],
+        *,
+        by_account: bool,
+    ) -> None:
+        import numpy as np
 
-def _by_time(posts: Sequence[Post], members: dict[int, list[int]]) -> list[int]:
-    """Clusters whose posts all have a time, newest first by their oldest post."""
-    oldest = {}
-    for cluster, positions in members.items():
-        times = [created for position in positions if (created := posts[position].created_at) is not None]
-        if len(times) == len(positions):
-            oldest[cluster] = min(times)
-    return sorted(oldest, key=lambda cluster: (oldest[cluster], posts[cluster].uri), reverse=True)
+        self.posts, self.members, self.names, self.starts, self.sizes = posts, members, names, starts, sizes
+        self.by_account = by_account
+        self.splits: NDArray[np.uint8] = np.zeros(len(posts), np.uint8)
 
+    def fill(self, name: str, wanted: int, order: NDArray[Any]) -> NDArray[Any]:
+        """Put clusters (numbers, in order) into the split until it has `wanted` posts; those left over are returned."""
+        import numpy as np
 
-def _fill(
-    name: Literal["test", "validation"],
-    wanted: int,
-    order: Iterable[int],
-    members: dict[int, list[int]],
-    posts: Sequence[Post],
-    splits: list[SplitName],
-    *,
-    by_account: bool,
-) -> list[int]:
-    """Put clusters into the split until it has `wanted` posts; the clusters left over are returned, in order."""
-    order = list(order)
-    floors = _floors(posts) if by_account and name == "test" else {}
-    largest = max(1, wanted // _LARGEST_CLUSTER)
-    taken: set[int] = set()
-    filled = 0
-    for floors_only in (True, False):
-        for cluster in order:
-            account = (posts[cluster].network, posts[cluster].account)
-            if cluster in taken or len(members[cluster]) > largest:
-                continue
-            if floors.get(account, 0) <= 0 if floors_only else filled >= wanted:
-                continue
-            for position in members[cluster]:
-                splits[position] = name
-                owner = (posts[position].network, posts[position].account)
-                if owner in floors:
-                    floors[owner] -= 1
-            taken.add(cluster)
-            filled += len(members[cluster])
-    return [cluster for cluster in order if cluster not in taken]
+        floors = self._floors() if self.by_account and name == "test" else {}
+        missing = sum(count > 0 for count in floors.values())
+        largest, sizes = max(1, wanted // _LARGEST_CLUSTER), self.sizes
+        owners = self.posts.owners[self.names[order]].tolist()
+        taken = np.zeros(len(self.names), bool)
+        filled = 0
+        for floors_only in (True, False):
+            for cluster, owner in zip(order.tolist(), owners, strict=True):
+                if missing == 0 if floors_only else filled >= wanted:
+                    break
+                if taken[cluster] or sizes[cluster] > largest or (floors_only and floors.get(owner, 0) <= 0):
+                    continue
+                begin = self.starts[cluster]
+                inside = self.members[begin : begin + sizes[cluster]]
+                self.splits[inside] = SPLITS.index(name)
+                for member in self.posts.owners[inside].tolist():
+                    if member in floors:
+                        floors[member] -= 1
+                        missing -= floors[member] == 0
+                taken[cluster] = True
+                filled += sizes[cluster]
+        left: NDArray[Any] = order[~taken[order]]
+        return left
 
+    def _floors(self) -> dict[int, int]:
+        import numpy as np
 
-def _floors(posts: Sequence[Post]) -> dict[tuple[str, str], int]:
-    least, fraction = _ACCOUNT_LEAST
-    counts = Counter((post.network, post.account) for post in posts)
-    return {account: min(least, count // fraction) for account, count in counts.items()}
+        least, fraction = _ACCOUNT_LEAST
+        owners, counts = np.unique(self.posts.owners, return_counts=True)
+        return {int(owner): min(least, int(count) // fraction) for owner, count in zip(owners, counts, strict=True)}
 
 
 def _cannot_split(total: int, settings: PrepareSettings) -> str:

@@ -85,7 +85,7 @@ class Safety:
             return "mention"
         if "link" not in self._allowed and remove_links(text) != text:
             return "link"
-        if "personal" not in self._allowed and _is_personal(text):
+        if "personal" not in self._allowed and is_personal(text):
             return "personal"
         return "blocked" if "blocked" not in self._allowed and self._is_blocked(text) else None
 
@@ -115,7 +115,8 @@ def _plain(text: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-def _is_personal(text: str) -> bool:
+def is_personal(text: str) -> bool:
+    """Whether somebody's private data seem to stand in `text`: see `personal` above."""
     if "@" in text and _EMAIL.search(text):
         return True
     if _STREET.search(text):

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,37 +146,77 @@ def write_corpus(
     the old corpus; `hash` is added to `manifest`, which is written last. Raises ResourceError or WorkspaceError when
     the disk refuses.
     """
-    final = workspace.corpus_dir(name)
-    building = final.with_name(f".{name}.building")
     rows = [_row(post) for post in sorted(posts, key=lambda post: post.uri)]
     complete = {**manifest, "hash": content_hash(rows)}
+    with building_corpus(workspace, name) as building:
+        _write_parquet(building / POSTS, rows, _TYPES)
+        losses = [{"uri": uri, "reason": reason} for uri, reason in sorted(dropped.items())]
+        _write_parquet(building / DROPPED, losses, {"uri": "VARCHAR", "reason": "VARCHAR"})
+        (building / REPORT).write_text(report, encoding="utf-8")
+        finish_corpus(workspace, name, building, complete)
+    return complete
+
+
+@contextmanager
+def building_corpus(workspace: Workspace, name: str) -> Iterator[Path]:
+    """A folder beside the place of a corpus, to be filled and then put there by `finish_corpus`; removed in the end.
+
+    Raises ResourceError or WorkspaceError when the disk refuses.
+    """
+    import duckdb
+
+    final = workspace.corpus_dir(name)
+    building = final.with_name(f".{name}.building")
     with disk_errors(f"write the corpus `{name}`"):
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         try:
-            _write_parquet(building / POSTS, rows, _TYPES)
-            losses = [{"uri": uri, "reason": reason} for uri, reason in sorted(dropped.items())]
-            _write_parquet(building / DROPPED, losses, {"uri": "VARCHAR", "reason": "VARCHAR"})
-            (building / REPORT).write_text(report, encoding="utf-8")
-            for file in (POSTS, DROPPED, REPORT):
-                sync(building / file)
-            write_manifest(building, complete)
-            with replacing(_lineage_path(workspace, str(complete["hash"]))) as temporary:
-                splits = [{"uri": row["uri"], "split": row["split"]} for row in rows]
-                _write_parquet(temporary, splits, {"uri": "VARCHAR", "split": "VARCHAR"})
-            _replace_folder(building, final)
+            yield building
+        except duckdb.IOException as exc:
+            raise OSError(_errno_of(exc), str(exc).splitlines()[0]) from exc
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    return complete
+
+
+def finish_corpus(workspace: Workspace, name: str, building: Path, manifest: Mapping[str, object]) -> None:
+    """Put a folder with posts, dropped posts and report in the place of the corpus; the manifest is written last."""
+    import duckdb
+
+    for file in (POSTS, DROPPED, REPORT):
+        sync(building / file)
+    write_manifest(building, manifest)
+    with replacing(_lineage_path(workspace, str(manifest["hash"]))) as temporary, duckdb.connect() as database:
+        posts = database.read_parquet(glob_literal(building / POSTS))
+        posts.project("uri, split").write_parquet(str(temporary), compression="zstd")
+    _replace_folder(building, workspace.corpus_dir(name))
 
 
 def content_hash(rows: Iterable[Mapping[str, Any]]) -> str:
     """SHA-256, in hexadecimal, of rows in their order: the same content has the same hash, however it is stored."""
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z))
-        digest.update(b"\n")
-    return digest.hexdigest()
+    return hashlib.sha256(content(rows)).hexdigest()
+
+
+def content(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Rows as `content_hash` reads them: those of all rows of a corpus, one behind the other, are hashed."""
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+    return b"".join(orjson.dumps(row, option=options) for row in rows)
+
+
+def read_rows(folder: Path, begin: int, end: int) -> list[dict[str, Any]]:
+    """The posts number `begin` to `end` of the corpus that is (being) built in `folder`, as `content` wants them."""
+    import duckdb
+
+    with duckdb.connect() as database:
+        database.execute("SET threads = 1")
+        rows = database.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM read_parquet(?, file_row_number = true) "
+            "WHERE file_row_number BETWEEN ? AND ? ORDER BY file_row_number",
+            [glob_literal(folder / POSTS), begin, end - 1],
+        ).fetchall()
+    found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    for row in found:
+        row["created_at"] = row["created_at"].replace(tzinfo=UTC) if row["created_at"] else None
+    return found
 
 
 def _row(post: CorpusPost) -> dict[str, Any]:
@@ -190,14 +231,11 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], types: Mapping
     with lines.open("wb") as handle:
         for row in rows:
             handle.write(orjson.dumps(row, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
-    try:
-        with duckdb.connect() as database:
-            database.execute("SET threads = 1")  # one thread: the same rows give the same bytes
-            database.read_json(str(lines), format="newline_delimited", columns=dict(types)).write_parquet(
-                str(path), compression="zstd"
-            )
-    except duckdb.IOException as exc:
-        raise OSError(_errno_of(exc), str(exc).splitlines()[0]) from exc
+    with duckdb.connect() as database:
+        database.execute("SET threads = 1")  # one thread: the same rows give the same bytes
+        database.read_json(str(lines), format="newline_delimited", columns=dict(types)).write_parquet(
+            str(path), compression="zstd"
+        )
     lines.unlink()
 
 
@@ -219,6 +257,12 @@ def clear_leftovers(workspace: Workspace) -> None:
                 os.replace(old, final)
         for building in folder.glob(".*.building"):
             shutil.rmtree(building)
+        shutil.rmtree(preparing_dir(workspace), ignore_errors=True)
+
+
+def preparing_dir(workspace: Workspace) -> Path:
+    """Where corpora that are not finished yet have what is done of them, with the words of posts in it."""
+    return workspace.root / ".preparing"
 
 
 def _replace_folder(building: Path, final: Path) -> None:

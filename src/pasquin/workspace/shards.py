@@ -70,12 +70,14 @@ def posts_query(workspace: Workspace) -> str:
     Posts with a tombstone are left out here, and so everywhere. Call `has_posts` first: DuckDB refuses a pattern that
     matches no file. Raises WorkspaceError when the tombstones cannot be read.
     """
+    return f"(FROM {stored_rows(workspace)} QUALIFY row_number() OVER (PARTITION BY uri) = 1)"
+
+
+def stored_rows(workspace: Workspace) -> str:
+    """As `posts_query`, but a post that is in two shards (a killed merge) is there twice: cheaper on very many."""
     pattern = sql_text(f"{glob_literal(workspace.posts)}/*/*/*.parquet")
     where = f"WHERE NOT {forgotten_condition(workspace)}" if read_tombstones(workspace) else ""
-    return (
-        f"(SELECT {', '.join(COLUMNS)} FROM read_parquet({pattern}, union_by_name = true) AS post {where} "
-        "QUALIFY row_number() OVER (PARTITION BY uri) = 1)"
-    )
+    return f"(SELECT {', '.join(COLUMNS)} FROM read_parquet({pattern}, union_by_name = true) AS post {where})"
 
 
 def forgotten_condition(workspace: Workspace) -> str:
@@ -100,12 +102,12 @@ def fetch_posts(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
 
     if not has_posts(workspace):
         return []
-    there = _shard_names(workspace)
+    there = shard_names(workspace)
     try:
         with duckdb.connect() as database:
             return database.execute(sql.replace("{posts}", posts_query(workspace))).fetchall()
     except duckdb.Error as exc:
-        if _shard_names(workspace) != there:  # a collector merged some meanwhile
+        if shard_names(workspace) != there:  # a collector merged some meanwhile
             return fetch_posts(workspace, sql)
         raise WorkspaceError(
             f"The collected posts cannot be read ({str(exc).splitlines()[0]}). "
@@ -113,7 +115,8 @@ def fetch_posts(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
         ) from exc
 
 
-def _shard_names(workspace: Workspace) -> set[Path]:
+def shard_names(workspace: Workspace) -> set[Path]:
+    """All shards of a workspace as they are now; collecting adds and merges some."""
     return set(workspace.posts.glob("*/*/*.parquet"))
 
 

@@ -150,6 +150,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where an interrupted training stopped.")] = (
         False
     ),
+    on: OnOption = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -174,7 +175,7 @@ def train(
         compile=compile_model,
         seed=seed,
     )
-    result = run(workspace, corpus, name=name, resume=resume, settings=settings, progress=terminal())
+    result = run(workspace, corpus, name=name, resume=resume, settings=settings, on=on, progress=terminal())
     bits = result["bits_per_byte"]
     print_result(
         result,
@@ -236,6 +237,7 @@ def generate(
     ] = None,
     server_model: Annotated[str | None, typer.Option("--model", help="Name of a model on that server.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same candidates (default 0).")] = None,
+    on: OnOption = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -273,6 +275,7 @@ def generate(
         include_prefix=include_prefix,
         stop=stop or (),
         settings=settings,
+        on=on,
         progress=terminal(),
     )
     print_result(

@@ -31,6 +31,7 @@ from pasquin.records import Completion, NoveltyCertificate
 from pasquin.screen import Screen, open_screen
 from pasquin.store import Store
 from pasquin.texts import normalise
+from pasquin.workers import check_place, open_workers
 from pasquin.workspace import Workspace
 
 __all__ = ["generate"]
@@ -59,6 +60,7 @@ def generate(
     truncate: str | None = None,
     include_prefix: bool = True,
     settings: GenerateSettings | None = None,
+    on: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Generate until `settings.n` candidates of this generation are in the store, and write them to a file.
@@ -66,10 +68,12 @@ def generate(
     `account` is one the model knows, `anybody` for no one's voice, or None for all in proportion to their posts;
     `blend` (`a:0.7,b:0.3`) mixes several in every text.
     `prefix` begins every text and belongs to the candidate unless `include_prefix` is False. `stop` (and `truncate`,
-    its name in the tools of 2020) are texts at which a completion ends. Returns {model, candidates, rejected:
-    {reason: n}, completions, tokens, seconds, tokens_per_second, output, generation, engine, rejected_output}:
-    `candidates` is how many are in the file, the rest is about this run; the rejected stand in `rejected_output`.
-    Raises UsageError, ModelError, ResourceError, StoreError, or Interrupted on Ctrl-C; what was stored by then stays.
+    its name in the tools of 2020) are texts at which a completion ends. `on` a Ray cluster (see `workers.open_workers`)
+    every node draws a part of the completions; they are screened and stored here, in order. Returns {model, candidates,
+    rejected: {reason: n}, completions, tokens, seconds, tokens_per_second, output, generation, engine,
+    rejected_output}: `candidates` is how many are in the file, the rest is about this run; the rejected stand in
+    `rejected_output`. Raises UsageError, ModelError, ResourceError, StoreError, or Interrupted on Ctrl-C; what was
+    stored by then stays.
     """
     began = time.perf_counter()
     progress = progress or Silent()
@@ -77,7 +81,14 @@ def generate(
     path = output_path(workspace, model, output, datetime.now())
     stops = tuple(text for text in (*stop, *([truncate] if truncate else [])) if text)
     wish = Wish(account, blend, normalise(prefix), include_prefix, stops)
-    writer = (contestant if settings.engine == CONTESTANT else trained)(workspace, model, wish, settings)
+    if settings.engine == CONTESTANT:
+        if on is not None:
+            raise UsageError("A model behind a server is asked from here: leave out --on.")
+        writer = contestant(workspace, model, wish, settings)
+    else:
+        if on is not None:
+            check_place(on)
+        writer = trained(workspace, model, wish, settings, on_cluster=on is not None)
     plan = writer.plan
     if settings.temperature == 0 and plan.engine != CONTESTANT and settings.n > len(plan.voices):
         raise UsageError(
@@ -98,7 +109,8 @@ def generate(
             )
             if writer.costs:
                 progress.say(writer.costs)
-            run.go(*writer.open(), screen)
+            with open_workers(on, 1):
+                run.go(*writer.open(), screen)
         rows = stored(store, plan.id, settings.n)
     write_output(path, rows)
     return {

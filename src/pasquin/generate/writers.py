@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pasquin.config import GenerateSettings
 from pasquin.engines import Engine, choose_engine
 from pasquin.engines.openai import CHARACTERS_A_TOKEN, OpenAIServer
+from pasquin.engines.spread import Spread
 from pasquin.engines.vocabulary import has_output_tokens, write_output_tokens
 from pasquin.errors import UsageError
 from pasquin.generate.plan import Plan, Wish, make_plan
@@ -53,8 +54,13 @@ class Writer:
     costs: str | None = None
 
 
-def trained(workspace: Workspace, model: str, wish: Wish, settings: GenerateSettings) -> Writer:
-    """A model of the workspace. Raises ModelError when it is missing, unfinished or runs nowhere; UsageError."""
+def trained(
+    workspace: Workspace, model: str, wish: Wish, settings: GenerateSettings, on_cluster: bool = False
+) -> Writer:
+    """A model of the workspace, `on_cluster` on every node of the Ray cluster.
+
+    Raises ModelError when it is missing, unfinished or runs nowhere; UsageError.
+    """
     manifest = workspace.model_manifest(model)
     folder = workspace.model_dir(model)
     post_format = PostFormat.load(folder)
@@ -76,7 +82,7 @@ def trained(workspace: Workspace, model: str, wish: Wish, settings: GenerateSett
         tokenizer = load_tokenizer(folder)
         if engine_name == "openvino" and not has_output_tokens(folder, plan.model_hash):
             _list_output_tokens(workspace, plan, tokenizer, post_format.end_id)
-        engine = opener.open(folder)
+        engine: Engine = Spread(folder, engine_name) if on_cluster else opener.open(folder)
         ids = {voice: post_format.prompt_ids(tokenizer, voice, plan.prefix) for voice, _ in plan.voices}
         blend = tuple((post_format.prompt_ids(tokenizer, name, plan.prefix), share) for name, share in plan.blend)
         prompts = _TokenPrompts(plan, ids, blend)

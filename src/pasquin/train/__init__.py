@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pasquin.config import TrainSettings
 from pasquin.errors import CorpusError, Interrupted
 from pasquin.progress import Progress, Silent
+from pasquin.workers import open_workers
 from pasquin.workspace import Workspace, check_name
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def train(
     name: str | None = None,
     resume: bool | Literal["auto"] = False,
     settings: TrainSettings | None = None,
+    on: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a model called `name` (default: the corpus's name) on `corpus` and return its figures.
@@ -45,7 +47,8 @@ def train(
 
     `resume` goes on from the last checkpoint with that run's settings; minutes, epochs, steps and patience given now
     replace its own; "auto" does so when there is a checkpoint of a run with the same corpus, base and settings. A
-    finished model of the same name stays usable until the new one replaces it.
+    finished model of the same name stays usable until the new one replaces it. `on` a Ray cluster (see
+    `workers.open_workers`) every node works out a share of each batch.
 
     Raises CorpusError (missing, too small), ModelError (base model or checkpoint unusable), NetworkError (base model
     out of reach), ResourceError (disk, memory), UsageError (settings), Interrupted (Ctrl-C; the state is saved).
@@ -61,8 +64,8 @@ def train(
     from pasquin.train.execution import execute
 
     try:
-        with workspace.lock(f"train-{name}"):
-            return execute(workspace, name, corpus, manifest, posts, settings, resume, progress)
+        with workspace.lock(f"train-{name}"), open_workers(on, 1):
+            return execute(workspace, name, corpus, manifest, posts, settings, resume, progress, on is not None)
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped. Go on from the last checkpoint, if one was saved, with `pasquin train {corpus}"

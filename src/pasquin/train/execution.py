@@ -53,6 +53,7 @@ def execute(
     settings: TrainSettings,
     resume: bool | Literal["auto"],
     progress: Progress,
+    on_cluster: bool = False,
 ) -> dict[str, Any]:
     """`train`, with everything read and the model's name locked."""
     final = workspace.model_dir(name)
@@ -79,6 +80,10 @@ def execute(
         if snapshot is not None:
             learner.bf16 = snapshot["bf16"]
         run = _run(learner, posts, settings, progress, snapshot)
+        if on_cluster:
+            from pasquin.train.helpers import Helpers
+
+            run.helpers = Helpers(settings, learner.post_format.accounts, learner.bf16, progress, base)
         check_space(final.parent, 2 * _checkpoint_bytes(run))
         run.evaluated = lambda history: write_report(final, name, history, settings, finished=False)
         if snapshot is None:
@@ -92,7 +97,10 @@ def execute(
         def save() -> None:
             save_checkpoint(checkpoints, run.state.step, run.snapshot(), {**marks, "step": run.state.step})
 
-        if not run.go(save):
+        finished = run.go(save)
+        if run.helpers is not None:
+            run.helpers.close()
+        if not finished:
             flag = "" if name == corpus else f" --name {name}"
             raise Interrupted(
                 f"Stopped at step {run.state.step:,}; everything is saved. "

@@ -13,19 +13,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from pasquin.config import TrainSettings
 from pasquin.errors import ModelError
 from pasquin.progress import Progress, Task
-from pasquin.train.adamw import AdamW
+from pasquin.train.adamw import AdamW, Gradients
 from pasquin.train.evaluate import PROBE_SAMPLES, PROBE_TOKENS, CopyProbe, Validation, sample
 from pasquin.train.examples import EncodedPost, Example, epoch_batches, tensors
 from pasquin.train.learner import Learner, peak_rate
 from pasquin.train.loss import Loss
 from pasquin.train.preflight import Plan
+
+if TYPE_CHECKING:
+    from pasquin.train.helpers import Helpers
 
 EVALUATIONS: Final = 8
 """Evaluations a run that uses up its budget makes, fewer where they would cost over `EVALUATION_SHARE` of its time."""
@@ -84,6 +87,8 @@ class Run:
         """Prepare an optimizer; `start` or `restore` must follow."""
         self.learner, self.loss, self.posts, self.validation = learner, loss, posts, validation
         self.copies = copies
+        self.helpers: Helpers | None = None
+        """Who work out the gradients, where somebody does."""
         self.settings, self.progress = settings, progress
         self.weights = learner.trainable()
         self.rate = peak_rate(settings, learner.method)
@@ -222,10 +227,13 @@ class Run:
         """One optimizer step; returns the tokens it read, padding not counted."""
         state, batch = self.state, self._batches()[self.state.position]
         learned = sum(len(example.ids) - example.prompt for example in batch)
-        parts = self._parts(batch)
-        nats = sum(self.loss.learn(*tensors(part, self.validation.padding), 1 / learned) for part in parts)
-        sound = math.isfinite(nats) and math.isfinite(self.optimizer.step(self.loss.gradients(), self._rate()))
+        nats, gradients = (
+            self.learn(batch, learned) if self.helpers is None else self.helpers.learn(self, batch, learned)
+        )
+        sound = math.isfinite(nats) and math.isfinite(self.optimizer.step(gradients, self._rate()))
         self.loss.forget()
+        if self.helpers is not None:
+            self.loss.pull()
         state.broken = 0 if sound else state.broken + 1
         state.nats += nats if sound else 0.0
         tokens = sum(len(example.ids) for example in batch)
@@ -237,12 +245,11 @@ class Run:
             state.epoch, state.position = state.epoch + 1, 0
         return tokens
 
-    def _parts(self, batch: list[Example]) -> Iterator[list[Example]]:
-        """The batch in pieces that fit in memory (`preflight`)."""
-        longest = max(len(example.ids) for example in batch)
-        rows = max(1, self.state.micro_tokens // longest) if self.state.micro_tokens else len(batch)
-        for begin in range(0, len(batch), rows):
-            yield batch[begin : begin + rows]
+    def learn(self, batch: list[Example], learned: int) -> tuple[float, Gradients]:
+        """The loss in nats of (a share of) a batch, and its gradients divided by `learned` tokens."""
+        parts = pieces(batch, self.state.micro_tokens)
+        nats = sum(self.loss.learn(*tensors(part, self.validation.padding), 1 / learned) for part in parts)
+        return nats, self.loss.gradients()
 
     def _rate(self) -> float:
         return self.rate * min(1.0, (self.state.step + 1) / WARM_UP_STEPS) * max(0.0, 1 - self.share())
@@ -317,6 +324,14 @@ class Run:
         for name, weight in self.weights.items():
             weight.copy_(weights[name])
         self.loss.pull()
+
+
+def pieces(batch: list[Example], micro_tokens: int) -> Iterator[list[Example]]:
+    """A batch in pieces that fit in memory (`preflight`)."""
+    longest = max(len(example.ids) for example in batch)
+    rows = max(1, micro_tokens // longest) if micro_tokens else len(batch)
+    for begin in range(0, len(batch), rows):
+        yield batch[begin : begin + rows]
 
 
 @contextmanager

@@ -65,11 +65,16 @@ class Cluster:
 
 
 def _same_version(wanted: str, function: Callable[[Any], Any], item: Any) -> Any:
+    check_version(wanted)
+    return function(item)
+
+
+def check_version(wanted: str) -> None:
+    """Raise ResourceError on a node whose Pasquin is not `wanted`, that of whoever asks."""
     if wanted != __version__:
         raise ResourceError(
             f"A node of the Ray cluster has Pasquin {__version__}, and {wanted} is wanted. Install that on all nodes."
         )
-    return function(item)
 
 
 @contextmanager

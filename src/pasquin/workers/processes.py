@@ -93,7 +93,8 @@ class _Worker:
 
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         if self._process is None:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            path = os.pathsep.join(entry for entry in sys.path if entry)  # where the functions are found
+            environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "pasquin.workers.processes"],
                 stdin=subprocess.PIPE,

@@ -34,11 +34,10 @@ lock:  ## renew requirements.lock for what pyproject.toml asks; LOCK="--upgrade"
 fuzz:  ## a million spoilt documents for every reader together, half an hour (pip install atheris); FUZZ="RUNS [READER...]"
 	$(VENV)/bin/python tests/fuzz_guided.py $(FUZZ)
 
-soak:  ## the long ones: publishers killed 3,000 times a network, generations and trainings 200 times
+soak:  ## the long ones: publishers killed 3,000 times a network, generations 200 times
 	$(PYTHON) bootstrap.py test
 	$(VENV)/bin/python benchmarks/publish_kills.py
 	$(VENV)/bin/python benchmarks/generate_kills.py
-	$(VENV)/bin/python benchmarks/train_kills.py
 
 .PHONY: postgres
 postgres:  ## the tests of everything that people do, each with a PostgreSQL database of its own instead of SQLite

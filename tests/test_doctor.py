@@ -332,16 +332,18 @@ def test_bots_entries(tmp_path: Path) -> None:
     assert f"pasquin bot resolve out {ids[0]}" in doubt["do"]
     words = " ".join(said)
     for expected in (
-        "1 posts are in doubt",
+        "looked for again: 1.",
         "the last: It was too long.",
         "died while it held it",
-        "1 posts are overdue",
+        "Overdue posts: 1.",
     ):
         assert expected in words
     switch_bot(workspace, "out", "stopped", "an uproar")
     assert any(one["found"] == "It is stopped: an uproar" for one in found(workspace, "bot out"))
     workspace.toml.write_text(workspace.toml.read_text().replace("[bots.gone]", "[bots.come]"))
-    assert any("1 posts wait for the bot `gone`" in one["found"] for one in found(workspace, "bot gone"))
+    assert any(
+        "the bot `gone`, which pasquin.toml does not have: 1." in one["found"] for one in found(workspace, "bot gone")
+    )
 
 
 def test_online_asks_what_the_profile_says(tmp_path: Path) -> None:

@@ -405,6 +405,8 @@ class PublishSettings(StageSettings):
     """How often the daemon looks for what is due."""
     settle_minutes: float = Field(10.0, gt=0)
     """How long to wait before looking again for a post of which nobody knows whether it was published."""
+    metrics_port: int | None = Field(None, ge=0, le=65_535)
+    """Port on 127.0.0.1 at which the daemon tells Prometheus how its bots stand; none without it."""
     settle_times: int = Field(6, ge=1)
     """How often to look before the person is asked."""
     allow_private_hosts: Annotated[tuple[str, ...], NoDecode] = ()

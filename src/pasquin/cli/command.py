@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pasquin import logs, traces
 from pasquin.errors import Interrupted, PasquinError, UsageError
 
 if TYPE_CHECKING:
@@ -44,18 +45,28 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            traces.start()
+            with traces.span(f"pasquin {command.__name__.rstrip('_')}"):
+                command(*args, **kwargs)
         except PasquinError as exc:
-            typer.echo(str(exc) if isinstance(exc, Interrupted) else f"Error: {exc}", err=True)
+            _tell(str(exc) if isinstance(exc, Interrupted) else f"Error: {exc}", type(exc).__name__)
             raise typer.Exit(exc.exit_code) from exc
         except KeyboardInterrupt as exc:
-            typer.echo("Stopped. Run the same command again to go on; what was finished is kept.", err=True)
+            _tell("Stopped. Run the same command again to go on; what was finished is kept.", "Interrupted")
             raise typer.Exit(Interrupted.exit_code) from exc
         except MemoryError as exc:
-            typer.echo("Error: the machine ran out of memory. Close other programs or give it less to do.", err=True)
+            _tell("Error: the machine ran out of memory. Close other programs or give it less to do.", "MemoryError")
             raise typer.Exit(1) from exc
 
     return run
+
+
+def _tell(words: str, kind: str) -> None:
+    """An error, for people or for a log."""
+    if logs.wanted():
+        logs.event("error", kind=kind, text=words)
+    else:
+        typer.echo(words, err=True)
 
 
 def group(name: str, help: str) -> typer.Typer:
@@ -79,7 +90,7 @@ def command(name: str, example: str, of: typer.Typer = app) -> Callable[[Callabl
 def terminal() -> Progress:
     from pasquin.progress import Terminal
 
-    return Terminal()
+    return logs.JsonLines() if logs.wanted() else Terminal()
 
 
 def open_workspace(directory: Path | None) -> Workspace:

@@ -131,7 +131,7 @@ def _queue(store: Store, name: str, bot: BotSettings) -> Iterator[Finding]:
             *(
                 about,
                 "warning",
-                f"{len(late)} posts are overdue: no publisher is running for it, or it may not publish.",
+                f"Overdue posts: {len(late)}. No publisher is running for it, or it may not publish.",
             ),
             f"Run `pasquin publish {name}` as a service, or `pasquin publish {name} --once` every few minutes.",
         )
@@ -144,11 +144,11 @@ def _queue(store: Store, name: str, bot: BotSettings) -> Iterator[Finding]:
     settling = sum(row["check_at"] is not None for row in state.get("unknown", []))
     if settling:
         yield _finding(
-            *(about, "note", f"{settling} posts are in doubt, and looked for again."), "The next publish settles them."
+            *(about, "note", f"Posts in doubt that are looked for again: {settling}."), "The next publish settles them."
         )
     if failed := state.get("failed", []):
         yield _finding(
-            *(about, "warning", f"{len(failed)} posts failed, the last: {failed[-1]['reason']}"),
+            *(about, "warning", f"Posts that failed: {len(failed)}, the last: {failed[-1]['reason']}"),
             f"pasquin bot show {name}, then bot retry or bot withdraw",
         )
     for row in [*state.get(IN_FLIGHT[0], []), *state.get(IN_FLIGHT[1], [])]:
@@ -183,7 +183,7 @@ def _strangers(store: Store, known: set[str]) -> Iterator[Finding]:
                 *(
                     f"bot {name}",
                     "warning",
-                    f"{number} posts wait for the bot `{name}`, which pasquin.toml does not have.",
+                    f"Posts waiting for the bot `{name}`, which pasquin.toml does not have: {number}.",
                 ),
                 f"Put [bots.{name}] back, or withdraw them: pasquin bot withdraw {name} ENTRY",
             )

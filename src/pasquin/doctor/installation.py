@@ -29,6 +29,7 @@ _EXTRAS: Final = {
     "data": "s3:// addresses",
     "postgres": "a PostgreSQL database",
     "otel": "traces",
+    "ray": "`--on ray`, work on several machines",
 }
 _SMALL_MEMORY: Final = 2 * 10**9
 _SMALL_DISK: Final = 2 * 10**9

@@ -71,6 +71,11 @@ class Game:
     # Cards
 
     @property
+    def waiting(self) -> int:
+        """How many changes wait for the disk."""
+        return self._ledger.waiting
+
+    @property
     def corpora(self) -> tuple[str, ...]:
         """Names of the corpora played with."""
         return self._named or tuple(self.workspace.corpora())

@@ -64,6 +64,11 @@ class Ledger:
         """
         self._tell = tell
 
+    @property
+    def waiting(self) -> int:
+        """How many changes wait to be written."""
+        return self._entries.qsize()
+
     def insert(self, table: sa.Table, *rows: Row) -> Future[None]:
         """Hand in rows of one of the game's tables, to be written all or none; done once they are on the disk.
 

@@ -30,8 +30,10 @@ from pasquin.publish.queue import Accepted
 from pasquin.publish.receipts import receipt
 from pasquin.publish.running import Bot, frozen, open_bot, run
 from pasquin.publish.setup import set_up
+from pasquin.publish.told import telling
 from pasquin.store import Store
 from pasquin.store.schema import publications
+from pasquin.traces import span
 from pasquin.workspace import Workspace
 
 __all__ = [
@@ -105,20 +107,31 @@ def watch(
     progress = progress or Silent()
     _settings_of(workspace, name)
     last = ""
-    while not ended():
-        try:
+    with telling(workspace, settings.metrics_port) as tell:
+        while not ended():
+            began = time.monotonic()
+            result = _look(workspace, name, settings)
+            tell(result, time.monotonic() - began)
+            if result["published"] or result["failed"] or result["unknown"]:
+                happened(result)
+            said = f"{name}: {result['state']}" + (f" ({result['why']})" if result.get("why") else "")
+            if said != last and result["state"] not in ("published", "limit"):
+                progress.say(said)
+            last = said
+            _pause(settings.poll_seconds, ended)
+
+
+def _look(workspace: Workspace, name: str, settings: PublishSettings) -> dict[str, Any]:
+    """One look of the daemon at the queue; an error that may pass is a result, too."""
+    try:
+        with span("publish", bot=name) as look:
             result = publish(workspace, name, settings=settings)
-        except UsageError:
-            raise
-        except PasquinError as exc:
-            result = {"bot": name, "state": "error", "why": str(exc), "published": [], "failed": [], "unknown": []}
-        if result["published"] or result["failed"] or result["unknown"]:
-            happened(result)
-        said = f"{name}: {result['state']}" + (f" ({result['why']})" if result.get("why") else "")
-        if said != last and result["state"] not in ("published", "limit"):
-            progress.say(said)
-        last = said
-        _pause(settings.poll_seconds, ended)
+            look.note(state=result["state"], published=len(result["published"]))
+            return result
+    except UsageError:
+        raise
+    except PasquinError as exc:
+        return {"bot": name, "state": "error", "why": str(exc), "published": [], "failed": [], "unknown": []}
 
 
 def dry_run(workspace: Workspace, name: str, *, settings: PublishSettings | None = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pasquin import logs
 from pasquin.config import CurateSettings, PlaySettings, ServeSettings, load
 from pasquin.errors import ResourceError, UsageError
 from pasquin.workspace import Workspace
@@ -182,8 +183,10 @@ def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None], *
                 _spare_the_collector()
                 started()
 
+    logs.take_over()
     config = uvicorn.Config(
         app,
+        log_config=None if logs.wanted() else uvicorn.config.LOGGING_CONFIG,
         access_log=False,
         log_level="warning",
         lifespan="on",

@@ -17,9 +17,10 @@ from pasquin.config import CurateSettings, PlaySettings, load
 from pasquin.curate import SignInError
 from pasquin.errors import PasquinError, StoreError
 from pasquin.play import CategoryError, Game, NickError, PlayerError, TrialError
-from pasquin.server import bot_trigger, bots, curation, game, pages, sign_in, stats
+from pasquin.server import bot_trigger, bots, curation, game, operator, pages, sign_in, stats
 from pasquin.server.guard import TOO_LARGE, Guard
 from pasquin.server.limits import Limits, TooFastError
+from pasquin.server.watching import Watch, Watched
 from pasquin.store import Store
 from pasquin.workspace import Workspace
 
@@ -79,7 +80,10 @@ def create_app(
     app.state.curation, app.state.sessions = curating, sign_in.Sessions(store, curate_settings)
     app.state.bots, app.state.triggers = bots.Bots(workspace, store), bot_trigger.Triggers()
     app.state.limits = Limits(running.settings.player_rate, running.settings.address_rate)
+    watch = Watch()
+    app.state.operation = operator.Operation(workspace, store, running, watch)
     app.add_middleware(Guard)
+    app.add_middleware(Watched, watch=watch)
     return app
 
 
@@ -102,6 +106,7 @@ def _routes(lifespan: Any) -> FastAPI:
     app.include_router(curation.router)
     app.include_router(bots.router)
     app.include_router(bot_trigger.router)
+    app.include_router(operator.router)
     app.include_router(pages.router)
     app.include_router(stats.router)
     app.add_exception_handler(PasquinError, _pasquin_error)

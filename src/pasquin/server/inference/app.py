@@ -19,10 +19,11 @@ from pasquin.server.guard import TOO_LARGE, Guard
 from pasquin.server.inference.access import Access
 from pasquin.server.inference.errors import ApiError
 from pasquin.server.inference.keys import valid_keys
-from pasquin.server.inference.metrics import Metrics
+from pasquin.server.inference.metrics import endpoint_metrics
 from pasquin.server.inference.routes import metrics_router, router
 from pasquin.server.inference.run import Service
 from pasquin.server.inference.shelf import Shelf
+from pasquin.server.watching import Watch, Watched
 from pasquin.store import Store
 from pasquin.workspace import Workspace
 
@@ -35,7 +36,7 @@ def create_inference_app(workspace: Workspace, models: Sequence[str], settings: 
     Raises ModelError when a model is missing or cannot be run here, StoreError.
     """
     store = Store.of(workspace)
-    service = Service(settings, Shelf(workspace, models, settings), Access(settings), Metrics())
+    service = Service(settings, Shelf(workspace, models, settings), Access(settings), endpoint_metrics())
     service.access.keys = valid_keys(store)
 
     @asynccontextmanager
@@ -66,6 +67,7 @@ def create_inference_app(workspace: Workspace, models: Sequence[str], settings: 
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(Guard)
+    app.add_middleware(Watched, watch=Watch())
     return app
 
 

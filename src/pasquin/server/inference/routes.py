@@ -11,11 +11,11 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from pasquin.metrics import Gauge
 from pasquin.server.inference.access import Caller
 from pasquin.server.inference.answers import Shape, event
 from pasquin.server.inference.bodies import ChatBody, CompletionBody, SharedBody
 from pasquin.server.inference.errors import ApiError
-from pasquin.server.inference.metrics import Gauge
 from pasquin.server.inference.run import Prompts, Run, Service
 from pasquin.server.inference.shelf import Offer
 

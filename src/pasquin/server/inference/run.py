@@ -14,10 +14,10 @@ from typing import Any
 
 from pasquin.config import ServeSettings
 from pasquin.errors import ModelError
+from pasquin.metrics import Metrics
 from pasquin.server.inference.access import Access, Caller
 from pasquin.server.inference.bodies import SharedBody
 from pasquin.server.inference.errors import ApiError, unavailable
-from pasquin.server.inference.metrics import Metrics
 from pasquin.server.inference.process import ModelProcess
 from pasquin.server.inference.shelf import Offer, Shelf
 

@@ -11,6 +11,7 @@ user's OAuth 2.0 token.
 from __future__ import annotations
 
 import html
+import logging
 import time
 import unicodedata
 from collections.abc import Callable
@@ -147,6 +148,8 @@ class XPublisher:
             import tweepy
         except ImportError as exc:
             raise ResourceError('Publishing needs packages: `pip install "pasquin[publish]"`.') from exc
+        for name in ("oauthlib", "requests_oauthlib", "tweepy"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # they write keys and signed headers into debug logs
         keys = self.keys or (None, None, None, None)
         api = tweepy.Client(self.token, *keys, return_type=dict, wait_on_rate_limit=False)
         api.user_agent = user_agent()

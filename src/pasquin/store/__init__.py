@@ -6,6 +6,7 @@ their queries with SQLAlchemy Core on those tables.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,11 @@ import sqlalchemy as sa
 
 from pasquin.errors import StoreError
 from pasquin.workspace import Workspace
+
+try:
+    import fcntl
+except ImportError:  # Windows: SQLite's own waiting has to do
+    fcntl = None  # type: ignore[assignment]
 
 _BUSY_SECONDS = 30
 _MIGRATING = 0x7061_7371
@@ -41,7 +47,7 @@ class Store:
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that holds the write lock from its start, committed (and synced) when the block ends well."""
         try:
-            with self.engine.connect() as connection:
+            with self.engine.connect() as connection, _turn(self.engine):
                 if self.engine.dialect.name == "sqlite":
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
@@ -61,6 +67,27 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _turn(engine: sa.Engine) -> Iterator[None]:
+    """Wait in line for SQLite's one write lock. SQLite itself lets who waits sleep and try, and many writers may pass
+    one that sleeps until its patience is over; the kernel wakes them in order."""
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path or path == ":memory:" or fcntl is None:
+        yield
+        return
+    try:
+        file = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:  # what keeps a file from being made here will keep the database from being written
+        yield
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)  # said aloud, as a process that was forked meanwhile holds the file, too
+        os.close(file)
 
 
 def _first_line(exc: BaseException) -> str:

@@ -140,6 +140,8 @@ async def _pasquin_error(_: Request, exc: Exception) -> JSONResponse:
 
 async def _http_error(_: Request, exc: Exception) -> JSONResponse:
     status = exc.status_code if isinstance(exc, HTTPException) else 500
+    if status == 400:  # a body that is not even text
+        return await _invalid(_, exc)
     return _message(status, _WORDS.get(status, "This address cannot be used like that."))
 
 

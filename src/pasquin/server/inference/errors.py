@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 _TYPES: Final = {
     401: "authentication_error",
@@ -13,6 +14,26 @@ _TYPES: Final = {
     429: "rate_limit_error",
     500: "server_error",
     503: "service_unavailable_error",
+}
+
+
+class Problem(BaseModel):
+    """What is wrong, in OpenAI's words."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: Problem
+
+
+DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 413, 429, 503)
 }
 
 

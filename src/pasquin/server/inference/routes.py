@@ -15,11 +15,13 @@ from pasquin.metrics import Gauge
 from pasquin.server.inference.access import Caller
 from pasquin.server.inference.answers import Shape, event
 from pasquin.server.inference.bodies import ChatBody, CompletionBody, SharedBody
-from pasquin.server.inference.errors import ApiError
+from pasquin.server.inference.errors import DOCUMENTED, ApiError
 from pasquin.server.inference.run import Prompts, Run, Service
 from pasquin.server.inference.shelf import Offer
 
-router = APIRouter(prefix="/v1", tags=["inference"])
+_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+
+router = APIRouter(prefix="/v1", tags=["inference"], responses=DOCUMENTED)
 metrics_router = APIRouter(include_in_schema=False)
 
 
@@ -50,7 +52,7 @@ async def model(name: str, service: ServiceDependency, caller: CallerDependency)
     return _model(service.shelf.offer(name))
 
 
-@router.post("/completions")
+@router.post("/completions", responses=_STREAM)
 async def completions(
     request: Request, body: CompletionBody, service: ServiceDependency, caller: CallerDependency
 ) -> Response:
@@ -63,7 +65,7 @@ async def completions(
     return await _answer(request, service, caller, body, prompts, shape)
 
 
-@router.post("/chat/completions")
+@router.post("/chat/completions", responses=_STREAM)
 async def chat_completions(
     request: Request, body: ChatBody, service: ServiceDependency, caller: CallerDependency
 ) -> Response:

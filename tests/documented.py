@@ -16,7 +16,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import checks
 
 CASES = settings(
-    max_examples=int(os.environ.get("SCHEMA_CASES", "6")),
+    max_examples=int(os.environ.get("SCHEMA_CASES", "5")),
     deadline=None,
     derandomize=True,
     database=None,

@@ -18,12 +18,12 @@ from invented import add_candidates, make_game, texts
 from pasquin.curate import Desk, Entry, Filters, SignInError, open_desk
 from pasquin.curate.agreement import agreement, cohen_kappa, fleiss_kappa
 from pasquin.curate.curators import Curator, curator_named, make_link, sign_in
-from pasquin.curate.lengths import TARGETS, length_for
 from pasquin.curate.order import Order, features
 from pasquin.curate.shared_run import shared_run
 from pasquin.curate.sheet import neutral, read_sheet, restored, write_sheet
 from pasquin.curate.terminal import decide
 from pasquin.errors import InputError
+from pasquin.lengths import TARGETS, length_for
 from pasquin.store import Store
 from pasquin.store.decided import accepted_candidates
 from pasquin.workspace import Workspace

@@ -18,7 +18,7 @@ import uvicorn
 from invented import add_candidates, make_corpus, make_game, posts
 from pasquin.config import CurateSettings
 from pasquin.curate.curators import curator_named, make_link
-from pasquin.curate.lengths import TARGETS, length_for
+from pasquin.lengths import TARGETS, length_for
 from pasquin.server.app import create_app
 from pasquin.server.pages import STATIC
 from pasquin.store import Store

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invented import texts
+from pasquin.errors import ResourceError
 from pasquin.records import Completion, Post
-from pasquin.screen import REASONS, Fit, NoveltyIndex, Screen, open_screen
+from pasquin.screen import REASONS, Fit, NoveltyIndex, Screen, Thresholds, open_screen
 from pasquin.screen.novelty import longest_shared_run
 from pasquin.texts import normalise, text_key
 from pasquin.workspace import Workspace
@@ -209,3 +210,50 @@ def test_certificates_are_the_same_in_every_process() -> None:
         [sys.executable, "-c", program, json.dumps(wanted)], cwd=root, check=True, capture_output=True, text=True
     ).stdout
     assert json.loads(output) == [str(INDEX.certificate(text)) for text in wanted]
+
+
+def test_thresholds_move_the_line_between_near_and_novel() -> None:
+    text = OWN[0].replace("seventeen", "eleven").replace("before breakfast", "after the long dinner")
+    usual = INDEX.certificate(text)
+    assert usual.kind == "near"
+    strict = NoveltyIndex(enumerate_own(), Thresholds(near_similarity=usual.similarity - 0.01))
+    lenient = NoveltyIndex(enumerate_own(), Thresholds(1.0, 1.0, 1.0, long_run=500, run_share=1.0))
+    assert strict.certificate(text).kind == "near"
+    assert lenient.certificate(text).kind == "novel"
+    assert lenient.certificate(OWN[0]).kind == "verbatim"  # a copy is a copy
+
+
+def enumerate_own() -> list[tuple[str, str]]:
+    return [(f"own:{number}", text) for number, text in enumerate(OWN)]
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("a" * 280, {"x", "bluesky", "mastodon"}),
+        ("a" * 290, {"bluesky", "mastodon"}),
+        ("灯" * 150, {"bluesky", "mastodon"}),  # X counts each of them twice
+        ("👨‍👩‍👧‍👦" * 130, {"x", "mastodon", "bluesky"} - {"bluesky"}),  # 130 to a person, 3,250 bytes to Bluesky
+        ("a" * 301, {"mastodon"}),
+    ],
+)
+def test_a_text_must_fit_its_network(text: str, fits: set[str]) -> None:
+    for target in ("bluesky", "mastodon", "x"):
+        reason, _ = Fit(1, 2_000, target).judge(completion(text))  # type: ignore[arg-type]
+        assert (reason != "too_long") == (target in fits), target
+
+
+def test_what_is_toxic_is_rejected_where_somebody_asks(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "bot")
+    insult = completion("You are a stupid fucking idiot and I hate you")
+    asked = open_screen(workspace, min_characters=5, max_characters=280, toxicity=0.9)
+    assert asked.judge(insult)[0] == "toxic"
+    assert asked.judge(completion("The kettle sings to nobody but the dog."))[0] is None
+    assert open_screen(workspace, min_characters=5, max_characters=280).judge(insult)[0] is None
+
+
+def test_toxicity_without_its_package_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace.create(tmp_path / "bot")
+    monkeypatch.setitem(sys.modules, "profanity_check", None)
+    with pytest.raises(ResourceError, match=r"pasquin\[toxicity\]"):
+        open_screen(workspace, min_characters=5, max_characters=280, toxicity=0.9)

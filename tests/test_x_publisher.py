@@ -17,7 +17,7 @@ import pytest
 
 from fake_x_posting import FakeX
 from lossy_wire import LossyWire
-from pasquin.networks.x_weight import x_weight
+from pasquin.lengths.x_weight import x_weight
 from pasquin.publish import check, dry_run, publish, setup, show
 from pasquin.publish.running import Bot
 from pasquin.workspace import Workspace

@@ -205,6 +205,20 @@ class GenerateSettings(StageSettings):
     """Shorter candidates are rejected."""
     max_characters: int = Field(280, ge=1)
     """Longer candidates are rejected."""
+    target: Literal["bluesky", "mastodon", "x"] | None = None
+    """The network that candidates are for: what does not fit there, as it counts, is too long."""
+    toxicity: float | None = Field(None, gt=0, le=1)
+    """Candidates that score so much for swearing and insults are rejected; needs `pasquin[toxicity]`."""
+    near_similarity: float = Field(0.8, gt=0, le=1)
+    """Candidates this alike to a whole post are copies with edits."""
+    near_window: float = Field(0.85, gt=0, le=1)
+    """Candidates this alike to a piece of a longer post are copies."""
+    near_short: float = Field(0.9, gt=0, le=1)
+    """The same for candidates of fewer than 30 letters and digits, with a whole post."""
+    long_run: int = Field(60, ge=30)
+    """A run of so many characters shared with a post makes a candidate a copy, whatever else it says."""
+    run_share: float = Field(0.6, gt=0, le=1)
+    """A shared run of 30 characters or more that is this share of a candidate makes it a copy."""
     allow: Annotated[tuple[str, ...], NoDecode] = ()
     """Of mention, link, personal, blocked and language: what does not speak against a candidate here."""
     base_url: str | None = None

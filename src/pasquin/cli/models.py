@@ -222,6 +222,10 @@ def generate(
     max_tokens: Annotated[int | None, typer.Option(help="Longest completion, in tokens.")] = None,
     min_characters: Annotated[int | None, typer.Option(help="Shorter candidates are rejected.")] = None,
     max_characters: Annotated[int | None, typer.Option(help="Longer candidates are rejected (default 280).")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--for", metavar="NETWORK", help="What does not fit bluesky, mastodon or x is rejected."),
+    ] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option("--allow", help="Let through what is rejected as mention, link, personal, blocked or language."),
@@ -260,6 +264,7 @@ def generate(
         max_tokens=max_tokens,
         min_characters=min_characters,
         max_characters=max_characters,
+        target=target,
         allow=allow or None,
         base_url=base_url,
         model=server_model,

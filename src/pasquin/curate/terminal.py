@@ -17,8 +17,8 @@ from pasquin.curate.cards import Card, Filters
 from pasquin.curate.curators import Curator
 from pasquin.curate.desk import Desk
 from pasquin.curate.ledger import Entry, Verdict
-from pasquin.curate.lengths import length_for
 from pasquin.errors import ResourceError
+from pasquin.lengths import length_for
 from pasquin.texts import normalise
 
 KEYS: Final = "[a] accept  [e] edit  [r] reject  [s] skip  [u] undo  [q] quit"

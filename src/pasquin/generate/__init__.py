@@ -105,6 +105,9 @@ def generate(
                 max_characters=settings.max_characters,
                 seen=text_keys(store, plan.model),
                 allow=settings.allow,
+                target=settings.target,
+                thresholds=plan.thresholds,
+                toxicity=plan.toxicity,
                 corpus=plan.corpus if plan.corpus in workspace.corpora() else None,
             )
             if writer.costs:

@@ -19,6 +19,7 @@ from typing import Final
 from pasquin.config import GenerateSettings
 from pasquin.errors import CorpusError, UsageError
 from pasquin.records import Sampling
+from pasquin.screen import USUAL, Thresholds
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import read_corpus
 
@@ -46,6 +47,9 @@ class Plan:
     allowed: tuple[str, ...]
     seed: int
     blend: tuple[tuple[str, float], ...] = ()
+    target: str | None = None
+    thresholds: Thresholds = USUAL
+    toxicity: float | None = None
 
     @property
     def id(self) -> str:
@@ -111,6 +115,15 @@ def make_plan(
         blend=read_blend(wish.blend, known) if wish.blend else (),
         limits=(settings.min_characters, settings.max_characters),
         allowed=tuple(sorted(set(settings.allow))),
+        target=settings.target,
+        thresholds=Thresholds(
+            near_similarity=settings.near_similarity,
+            near_window=settings.near_window,
+            near_short=settings.near_short,
+            long_run=settings.long_run,
+            run_share=settings.run_share,
+        ),
+        toxicity=settings.toxicity,
         seed=settings.seed,
     )
 

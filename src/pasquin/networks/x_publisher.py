@@ -21,12 +21,12 @@ from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from pasquin.errors import AccountRefused, NetworkError, RateLimited, ResourceError, TextRefused
-from pasquin.networks.links import has_link, with_links_as
+from pasquin.lengths.links import has_link, with_links_as
+from pasquin.lengths.x_weight import MAX_WEIGHT, x_weight
 from pasquin.networks.pictures import picture
 from pasquin.networks.publishing import Access, Request, Settled
 from pasquin.networks.requests_errors import failed
 from pasquin.networks.servers import check_server, user_agent
-from pasquin.networks.x_weight import MAX_WEIGHT, x_weight
 from pasquin.records import Profile, Publication
 
 API: Final = "https://api.x.com"

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from pasquin.config import BotSettings, PublishSettings, load, load_bots
 from pasquin.errors import PasquinError, TextRefused, UsageError
-from pasquin.networks.links import has_link
+from pasquin.lengths.links import has_link
 from pasquin.networks.publishing import Prices
 from pasquin.networks.tids import new_tid
 from pasquin.progress import Progress, Silent

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from pasquin.config import BotSettings, PublishSettings
 from pasquin.errors import AccountRefused, NetworkError, NotSent, PasquinError, RateLimited, TextRefused
-from pasquin.networks.links import has_link
+from pasquin.lengths.links import has_link
 from pasquin.networks.publishing import Access, Freezes, Publisher, Recalls, Settled, Settles, open_publisher
 from pasquin.networks.tids import new_tid
 from pasquin.publish import queue, switches

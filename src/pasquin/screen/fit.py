@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from pasquin.lengths import Target, length_for
 from pasquin.records import Completion
 from pasquin.texts import normalise
 
@@ -20,10 +21,12 @@ _LOOP_CHARACTERS: Final = 4
 
 @dataclass(frozen=True)
 class Fit:
-    """Limits of a text's length, in characters (code points) after normalising."""
+    """Limits of a text's length, in characters (code points) after normalising, and by the rules of a network."""
 
     min_characters: int
     max_characters: int
+    target: Target | None = None
+    """The network that a text must fit, as its publisher counts."""
 
     def judge(self, completion: Completion, prefix: str = "") -> tuple[str | None, str]:
         """Why `prefix` + completion cannot be a post (None: it can), and the normalised text."""
@@ -36,7 +39,7 @@ class Fit:
             return "empty", text
         if len(text) < self.min_characters:
             return "too_short", text
-        if len(text) > self.max_characters:
+        if len(text) > self.max_characters or (self.target and not length_for(self.target, text).fits):
             return "too_long", text
         return ("repetitive" if _loops(text) else None), text
 

@@ -5,9 +5,10 @@ those characters. A text is
 
 - `verbatim` when it equals a post, stands whole in one, or contains one whole that makes up half of it or more
   (the part in common has at least `SUBSTANTIAL` characters);
-- `near` when it is a post with edits, or a piece of one: `similarity` is at least `NEAR_SIMILARITY` (`NEAR_WINDOW`
-  against a window of a longer post, `NEAR_SHORT` for a text of fewer than `SUBSTANTIAL` characters); or when it shares
-  one run with a post that has `LONG_RUN` characters, or `SUBSTANTIAL` characters and covers `RUN_SHARE` of it;
+- `near` when it is a post with edits, or a piece of one: `similarity` is at least `near_similarity` of `Thresholds`
+  (`near_window` against a window of a longer post, `near_short` for a text of fewer than `SUBSTANTIAL` characters); or
+  when it shares one run with a post that has `long_run` characters, or `SUBSTANTIAL` characters and covers `run_share`
+  of it;
 - `novel` otherwise: common phrases are everybody's.
 
 `similarity` is 1 - the normalised Indel distance (rapidfuzz `ratio`: twice the longest common subsequence's length,
@@ -19,6 +20,7 @@ the `SHORTLIST` posts that share most of the rarer n-grams are compared in full.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pasquin.records import Novelty, NoveltyCertificate
@@ -29,11 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUBSTANTIAL: Final = 30
-LONG_RUN: Final = 60
-RUN_SHARE: Final = 0.6
-NEAR_SIMILARITY: Final = 0.8
-NEAR_WINDOW: Final = 0.85
-NEAR_SHORT: Final = 0.9
 SHORTLIST: Final = 8
 LONGEST_POST: Final = 20_000
 """Of a longer post only so many characters are indexed."""
@@ -44,16 +41,38 @@ _N: Final = 6
 _BUCKETS: Final = 1 << 22
 _MULTIPLIER: Final = 0x9E3779B1
 _WINDOW_SHARE: Final = 0.25
-_MOST_HITS: Final = 60_000
+_MOST_HITS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From where on a text is `near` a post: similarities from 0 to 1, runs in comparable characters."""
+
+    near_similarity: float = 0.8
+    """With a whole post."""
+    near_window: float = 0.85
+    """With the best window of a longer post."""
+    near_short: float = 0.9
+    """With a whole post, for a text of fewer than `SUBSTANTIAL` characters."""
+    long_run: int = 60
+    """A shared run of this length, whatever else the text says."""
+    run_share: float = 0.6
+    """A shared run of `SUBSTANTIAL` characters that is this share of the text."""
+
+
+USUAL: Final = Thresholds()
 
 
 class NoveltyIndex:
     """An index of posts, built once; `certificate` may be called from several threads."""
 
-    def __init__(self, posts: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, posts: Iterable[tuple[str, str]], thresholds: Thresholds = USUAL) -> None:
         """Index `(uri, text)` pairs; of posts that compare equal the first one stands for all."""
         import numpy as np
+        from rapidfuzz import fuzz
 
+        self.thresholds = thresholds
+        self._ratio, self._window_ratio = fuzz.ratio, fuzz.partial_ratio
         self._by_text: dict[str, int] = {}
         self._uris: list[str] = []
         for uri, text in posts:
@@ -74,17 +93,21 @@ class NoveltyIndex:
         import numpy as np
 
         grams = _grams("".join(self._texts))
-        owner = np.repeat(np.arange(len(self._texts), dtype=np.int64), self._lengths)[: len(grams)]
-        if len(grams):
-            # An n-gram that begins in the last n-1 characters of a text runs into the next one: it is none.
-            ends = np.repeat(np.cumsum(self._lengths), self._lengths)[: len(grams)]
-            inside = np.arange(len(grams)) + _N <= ends
-            grams, owner = grams[inside], owner[inside]
-        pairs = (grams.astype(np.uint64) << np.uint64(32)) | owner.astype(np.uint64)
+        owner = np.repeat(np.arange(len(self._texts), dtype=np.uint64), self._lengths)[: len(grams)]
+        # An n-gram that begins in the last n-1 characters of a text runs into the next one: it is none.
+        inside = np.ones(len(grams), dtype=bool)
+        ends = np.cumsum(self._lengths)
+        for back in range(1, _N):
+            begin = ends - back
+            inside[begin[(begin >= 0) & (begin < len(grams))]] = False
+        pairs = grams[inside].astype(np.uint64)
+        pairs <<= np.uint64(32)
+        pairs |= owner[inside]
         pairs.sort()
-        pairs = pairs[np.flatnonzero(np.diff(pairs, prepend=np.uint64(2**64 - 1)))]  # once a post
-        buckets = (pairs >> np.uint64(32)).astype(np.int64)
-        self._postings = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int32)
+        if len(pairs):
+            pairs = pairs[np.concatenate(([True], pairs[1:] != pairs[:-1]))]  # once a post
+        buckets = (pairs >> np.uint64(32)).view(np.int64)
+        self._postings = pairs.astype(np.uint32).view(np.int32)  # the lower half
         self._starts = np.zeros(_BUCKETS + 1, dtype=np.int32)
         np.cumsum(np.bincount(buckets, minlength=_BUCKETS), out=self._starts[1:])
 
@@ -102,21 +125,42 @@ class NoveltyIndex:
         return self._compare(key, shortlist)
 
     def _compare(self, key: str, shortlist: list[tuple[int, float]]) -> NoveltyCertificate:
+        limits = self.thresholds
         run = longest_shared_run(key, _BETWEEN.join(self._texts[post] for post, _ in shortlist))
         kind: Novelty = "novel"
         nearest, similarity = shortlist[0][0], -1.0
         for post, share in shortlist:
-            alike, found = _alike(key, self._texts[post], share, similarity)
+            alike, found = self._alike(key, self._texts[post], share, similarity)
             kind = max(kind, found, key=_RANK.index)
             if alike > similarity:
                 nearest, similarity = post, alike
-        if kind == "novel" and (len(run) >= LONG_RUN or len(run) >= max(SUBSTANTIAL, RUN_SHARE * len(key))):
+        if kind == "novel" and (
+            len(run) >= limits.long_run or len(run) >= max(SUBSTANTIAL, limits.run_share * len(key))
+        ):
             kind = "near"
             nearest = next(post for post, _ in shortlist if run in self._texts[post])
-            similarity = _alike(key, self._texts[nearest], 1.0, 0.0)[0]
+            similarity = self._alike(key, self._texts[nearest], 1.0, 0.0)[0]
         return NoveltyCertificate(
             kind=kind, nearest_uri=self._uris[nearest], similarity=round(similarity, 4), longest_run=len(run)
         )
+
+    def _alike(self, key: str, text: str, share: float, floor: float) -> tuple[float, Novelty]:
+        """Similarity of a candidate to a post, and what that makes it; windows less alike than `floor` don't count.
+
+        `share` is the share of the candidate's n-grams that stand in the post.
+        """
+        limits = self.thresholds
+        inner, outer = (key, text) if len(key) <= len(text) else (text, key)
+        if len(inner) >= SUBSTANTIAL and inner in outer and (inner is key or 2 * len(inner) >= len(key)):
+            return 1.0, "verbatim"
+        whole = self._ratio(key, text) / 100
+        if len(key) < SUBSTANTIAL:
+            return whole, "near" if whole >= limits.near_short else "novel"
+        window = 0.0
+        if len(key) < len(text) and share >= _WINDOW_SHARE:
+            window = self._window_ratio(key, text, score_cutoff=100 * max(whole, floor)) / 100
+        near = whole >= limits.near_similarity or window >= limits.near_window
+        return max(whole, window), "near" if near else "novel"
 
     def _shortlist(self, key: str) -> list[tuple[int, float]]:
         """Posts sharing most n-grams with `key` and the share of them, best first, ties in index order.
@@ -128,19 +172,28 @@ class NoveltyIndex:
         grams = np.unique(_grams(key))
         if not len(grams) or not self._texts:
             return []
-        sizes = self._starts[grams + 1] - self._starts[grams]
-        rarest = np.argsort(sizes, kind="stable")
-        affordable = int(np.searchsorted(np.cumsum(sizes[rarest]), _MOST_HITS, side="right"))
-        chosen = grams[rarest[: max(1, affordable)]]
-        hits = np.concatenate([self._postings[self._starts[gram] : self._starts[gram + 1]] for gram in chosen])
+        begins = self._starts[grams]
+        sizes = self._starts[grams + 1] - begins
+        rarest = sizes.argsort(kind="stable")
+        affordable = int(sizes[rarest].cumsum().searchsorted(_MOST_HITS, side="right"))
+        chosen = rarest[: max(1, affordable)]
+        postings = self._postings
+        hits = np.concatenate(
+            [postings[at : at + size] for at, size in zip(begins[chosen].tolist(), sizes[chosen].tolist(), strict=True)]
+        )
         if not len(hits):
             return []
-        shared = np.bincount(hits)
-        at_least = np.cumsum(np.bincount(shared)[::-1])[::-1]  # at_least[k]: posts that share k n-grams or more
-        level = max(1, int(np.count_nonzero(at_least >= SHORTLIST)) - 1)
-        best = np.flatnonzero(shared >= level)
-        best = best[np.argsort(-shared[best], kind="stable")][:SHORTLIST]
-        return [(int(post), float(shared[post] / len(chosen))) for post in best]
+        # Sorted, what a post shares is how far apart two equal numbers are: no array as long as the index is touched.
+        hits.sort()
+        first = np.flatnonzero(hits[1:] != hits[:-1]) + 1
+        bounds = np.concatenate(([0], first, [len(hits)]))
+        posts, shared = hits[bounds[:-1]], bounds[1:] - bounds[:-1]
+        if len(posts) > SHORTLIST:
+            least = np.partition(shared, -SHORTLIST)[-SHORTLIST]
+            enough = shared >= least
+            posts, shared = posts[enough], shared[enough]
+        best = (-shared).argsort(kind="stable")[:SHORTLIST]
+        return [(int(posts[at]), float(shared[at] / len(chosen))) for at in best]
 
 
 def _grams(text: str) -> NDArray[np.int64]:
@@ -158,31 +211,11 @@ def _grams(text: str) -> NDArray[np.int64]:
     return (hashes * np.uint32(0x85EBCA6B) >> np.uint32(32 - 22)).astype(np.int64)
 
 
-def _alike(key: str, text: str, share: float, floor: float) -> tuple[float, Novelty]:
-    """Similarity of a candidate to a post, and what that makes it; windows less alike than `floor` don't count.
-
-    `share` is the share of the candidate's n-grams that stand in the post.
-    """
-    from rapidfuzz import fuzz
-
-    inner, outer = sorted((key, text), key=len)
-    if len(inner) >= SUBSTANTIAL and inner in outer and (inner is key or 2 * len(inner) >= len(key)):
-        return 1.0, "verbatim"
-    whole = fuzz.ratio(key, text) / 100
-    if len(key) < SUBSTANTIAL:
-        return whole, "near" if whole >= NEAR_SHORT else "novel"
-    window = 0.0
-    if len(key) < len(text) and share >= _WINDOW_SHARE:
-        window = fuzz.partial_ratio(key, text, score_cutoff=100 * max(whole, floor)) / 100
-    return max(whole, window), "near" if whole >= NEAR_SIMILARITY or window >= NEAR_WINDOW else "novel"
-
-
 def longest_shared_run(one: str, other: str) -> str:
     """The longest string found in both texts, the first of them in `one`."""
     length = begin = best = 0
     while begin + length < len(one):
-        if one[begin : begin + length + 1] in other:
+        while begin + length < len(one) and one[begin : begin + length + 1] in other:
             length, best = length + 1, begin
-        else:
-            begin += 1
+        begin += 1
     return one[best : best + length]

@@ -15,9 +15,9 @@ from pasquin.curate import Card, Curator, Desk, Entry, Filters, Preference
 from pasquin.curate.agreement import Kappa, agreement
 from pasquin.curate.cards import Mark, Status
 from pasquin.curate.curators import all_curators
-from pasquin.curate.lengths import BLUESKY_GRAPHEMES, X_WEIGHT
 from pasquin.curate.sheet import write_sheet
 from pasquin.errors import PasquinError
+from pasquin.lengths import BLUESKY_GRAPHEMES, X_WEIGHT
 from pasquin.server.sign_in import PROBLEMS, CuratorDependency, SignedIn
 from pasquin.store import Store
 from pasquin.texts import normalise

@@ -1,6 +1,6 @@
 /**
- * How long a text is for each network, by the rules that its publisher counts by (src/pasquin/curate/lengths.py,
- * networks/links.py and networks/x_weight.py, which explain them). A test compares both.
+ * How long a text is for each network, by the rules that its publisher counts by (src/pasquin/lengths/__init__.py,
+ * links.py and x_weight.py beside it, which explain them). A test compares both.
  */
 
 import type { Network } from "./api";

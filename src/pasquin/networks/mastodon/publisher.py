@@ -18,9 +18,9 @@ from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from pasquin.errors import AccountRefused, NetworkError, NotSent, RateLimited, ResourceError, TextRefused, UsageError
+from pasquin.lengths.links import with_links_as
 from pasquin.networks.bluesky.richtext import graphemes
 from pasquin.networks.html_text import html_text
-from pasquin.networks.links import with_links_as
 from pasquin.networks.pictures import picture
 from pasquin.networks.publishing import Access, Request, Settled
 from pasquin.networks.requests_errors import failed

@@ -12,7 +12,7 @@ from typing import Final
 
 import regex
 
-from pasquin.networks.links import with_links_as
+from pasquin.lengths.links import with_links_as
 
 MAX_WEIGHT: Final = 280
 _LINK: Final = "x" * 23

@@ -2,7 +2,7 @@
 
     bluesky    at most 300 graphemes (what a person calls a character) and 3,000 bytes of UTF-8
     mastodon   at most 500 graphemes (or what the instance says), a link counts 23
-    x          at most 280 by weight (`networks.x_weight`)
+    x          at most 280 by weight (`lengths.x_weight`)
 
 The page counts by the same rules while somebody types (`web/src/curate/lengths.ts`); a test holds the two together.
 """
@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 import regex
 
-from pasquin.networks.links import with_links_as
-from pasquin.networks.x_weight import MAX_WEIGHT, x_weight
+from pasquin.lengths.links import with_links_as
+from pasquin.lengths.x_weight import MAX_WEIGHT, x_weight
 
 Target = Literal["bluesky", "mastodon", "x"]
 TARGETS: Final[tuple[Target, ...]] = ("bluesky", "mastodon", "x")

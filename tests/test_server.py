@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,24 @@ def test_every_answer_has_the_headers_that_protect(client: TestClient) -> None:
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
         assert "server" not in headers
+
+
+def test_only_the_sites_named_may_show_the_game_in_a_frame(client: TestClient, workspace: Workspace) -> None:
+    assert "frame-ancestors 'none'" in client.get("/embed").headers["content-security-policy"]
+    settings = PlaySettings(embed=("https://blog.invalid",))
+    with TestClient(create_app(workspace, settings=settings), base_url="https://testserver") as framed:
+        headers = framed.get("/embed").headers
+        assert "frame-ancestors https://blog.invalid" in headers["content-security-policy"]
+        assert "x-frame-options" not in headers
+        for path in ("/", "/curate", "/stats", "/api/game"):
+            headers = framed.get(path).headers
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert headers["x-frame-options"] == "DENY"
+        cookie = framed.post("/api/game/start?embedded=true", headers={"sec-fetch-site": "same-origin"})
+        assert {"samesite=none", "secure", "partitioned"} <= set(cookie.headers["set-cookie"].lower().split("; "))
+        assert framed.post("/api/game/start", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    with pytest.raises(ValueError, match="embed"):
+        PlaySettings(embed=("https://a.invalid; script-src *",))
 
 
 @pytest.mark.parametrize(
@@ -339,3 +358,24 @@ def test_ctrl_c_ends_the_server_and_a_kill_loses_no_acknowledged_guess(workspace
         rest, _ = server.communicate()
         watchdog.cancel()
         assert rest == ending
+
+
+def test_no_trial_takes_two_guesses_however_they_come(client: TestClient) -> None:
+    """Replayed, parallel and forged guesses of forty sessions: each trial has one guess, which all answers tell."""
+    players = [TestClient(client.app, raise_server_exceptions=False) for _ in range(40)]
+    for player in players:
+        player.portal = client.portal
+        player.post("/api/game/start")
+    for number, player in enumerate(players):
+        trial = take(player)["id"]
+        stranger = players[number - 1]
+        assert answer(stranger, trial).status_code == 404
+        assert answer(stranger, f"{number:032x}").status_code == 404
+        with ThreadPoolExecutor(6) as pool:
+            sent = pool.map(answer, [player] * 6, [trial] * 6, ["human", "model"] * 3)
+        told = {(one.status_code, one.json()["guess"], one.json()["score"]["total"]) for one in sent}
+        assert len(told) == 1
+        assert answer(player, trial, "model").json()["guess"] == told.pop()[1]
+    with client.app.state.store.read() as connection:
+        stored = connection.execute(sa.select(sa.func.count()).select_from(metadata.tables["guesses"])).scalar_one()
+    assert stored == 40

@@ -280,6 +280,13 @@ class PlaySettings(StageSettings):
     """Requests a second that one player may make in the long run; ten times as many at once."""
     address_rate: float = Field(400.0, gt=0)
     """The same for all players of one address prefix together (a school behind one address is many players)."""
+    embed: Annotated[tuple[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]*-]+)$")], ...], NoDecode] = ()
+    """Sites (`https://blog.example.org`; `*`: any) whose pages may show `/embed` in an `<iframe>`."""
+
+    @field_validator("embed", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _words(value)
 
 
 class ServeSettings(StageSettings):

@@ -23,6 +23,9 @@ export type Setup = Schemas["Setup"];
 export type Origin = Reveal["origin"];
 export type Answer = Schemas["GuessBody"];
 
+/** Whether this page is shown in a frame of another site. */
+export const embedded = window.location.pathname.replace(/\/+$/, "") === "/embed";
+
 const PATIENCE_MS = 15_000;
 
 /** A refusal or a failure. `status` is 0 when the server did not answer at all. */
@@ -60,7 +63,7 @@ export async function answerOf<T>(call: Promise<{ data?: T; error?: unknown; res
 
 export const api = {
   state: () => answerOf<GameState>(client.GET("/api/game")),
-  start: () => answerOf<Score>(client.POST("/api/game/start")),
+  start: () => answerOf<Score>(client.POST("/api/game/start", { params: { query: { embedded } } })),
   round: (category: string, mode: Mode) =>
     answerOf<Round>(client.GET("/api/game/round", { params: { query: { category, mode } } })),
   guess: (body: Answer) => answerOf<Reveal>(client.POST("/api/game/guess", { body })),

@@ -31,9 +31,18 @@ export function useWords(): Translate {
 
 const STORED = "pasquin-language";
 
+/** The language once chosen; none where the browser gives a frame no storage. */
+function stored(): string | null {
+  try {
+    return localStorage.getItem(STORED);
+  } catch {
+    return null;
+  }
+}
+
 /** The stored language, else the first of the browser's that there is a file for. */
 function preferred(): string {
-  const wanted = [localStorage.getItem(STORED), ...navigator.languages.map((code) => code.split("-")[0])];
+  const wanted = [stored(), ...navigator.languages.map((code) => code.split("-")[0])];
   return wanted.find((code): code is string => code != null && languages.includes(code)) ?? "en";
 }
 
@@ -50,8 +59,12 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
     };
   }, [language]);
   const choose = (code: string) => {
-    localStorage.setItem(STORED, code);
     setLanguage(code);
+    try {
+      localStorage.setItem(STORED, code);
+    } catch {
+      // Chosen for this visit, then.
+    }
   };
   return <Language value={translator(loaded.language, loaded.words, choose)}>{children}</Language>;
 }

@@ -82,7 +82,7 @@ def create_app(
     app.state.limits = Limits(running.settings.player_rate, running.settings.address_rate)
     watch = Watch()
     app.state.operation = operator.Operation(workspace, store, running, watch)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, embedders=running.settings.embed)
     app.add_middleware(Watched, watch=watch)
     return app
 

@@ -278,21 +278,28 @@ async def state(request: Request, game: GameDependency) -> GameState:
 
 
 @router.post("/start", responses=_UNAVAILABLE | _WRITE_ERRORS)
-async def start(request: Request, response: Response, game: GameDependency) -> Score:
-    """Begin to play, which is to agree to what the first screen says. Starting again changes nothing."""
+async def start(request: Request, response: Response, game: GameDependency, embedded: bool = False) -> Score:
+    """Begin to play, which is to agree to what the first screen says. Starting again changes nothing.
+
+    `embedded`: in a frame of another site, where browsers take only a cookie that is kept for that site alone.
+    """
     try:
         return Score.model_validate((await _player(request)).score)
     except PlayerError:
         token, written = game.start()
         await asyncio.wrap_future(written)
+    secure = request.url.scheme == "https"
+    partitioned = embedded and secure and bool(game.settings.embed)
     response.set_cookie(
         COOKIE,
         token,
         max_age=_COOKIE_SECONDS,
         httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
+        samesite="none" if partitioned else "lax",
+        secure=secure,
     )
+    if partitioned:
+        response.headers["set-cookie"] += "; Partitioned"
     return Score.model_validate(GameScore())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,8 +20,10 @@ NONCE: Final = "style_nonce"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {embedders}"
 )
+EMBED: Final = "/embed"
+"""The one page that other sites may show in a frame, those that the owner names."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -32,10 +35,14 @@ _HEADERS = {
 
 
 class Guard:
-    """ASGI middleware; puts a fresh style nonce into `scope["state"]` for the page that needs it."""
+    """ASGI middleware; puts a fresh style nonce into `scope["state"]` for the page that needs it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `embedders` are the sites that may show `EMBED` in a frame.
+    """
+
+    def __init__(self, app: ASGIApp, embedders: Sequence[str] = ()) -> None:
         self.app = app
+        self._embedders = " ".join(embedders)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what must not come in, pass on the rest."""
@@ -48,7 +55,12 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(MutableHeaders(scope=message), api, nonce)
+                headers = MutableHeaders(scope=message)
+                _add_headers(headers, api, nonce)
+                if self._embedders and scope["path"] == EMBED:
+                    # The policy says who may; the older header could only say nobody.
+                    headers["Content-Security-Policy"] = _POLICY.format(nonce=nonce, embedders=self._embedders)
+                    del headers["X-Frame-Options"]
             await send(message)
 
         answer = _refusal(scope) or self.app
@@ -59,7 +71,7 @@ def _add_headers(headers: MutableHeaders, api: bool, nonce: str) -> None:
     for name, value in _HEADERS.items():
         headers[name] = value
     headers["Content-Security-Policy"] = (
-        "default-src 'none'; frame-ancestors 'none'" if api else _POLICY.format(nonce=nonce)
+        "default-src 'none'; frame-ancestors 'none'" if api else _POLICY.format(nonce=nonce, embedders="'none'")
     )
     headers.setdefault("Cache-Control", "no-store")
 

@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from pasquin.server.guard import NONCE
+from pasquin.server.guard import EMBED, NONCE
 from pasquin.store import Store
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -38,6 +38,7 @@ def _files() -> dict[str, tuple[bytes, bytes, str]]:
 
 
 @router.get("/")
+@router.get(EMBED)
 @router.get("/curate")
 @router.get("/bots")
 @router.get("/bots/{_name}")

@@ -41,6 +41,7 @@ soak:  ## the long ones: publishers and generations killed, 10,000 slots at once
 	$(VENV)/bin/python benchmarks/publishers_at_once.py
 	$(VENV)/bin/python benchmarks/sqlite_writers.py
 	PASQUIN_SOAK_STEP=1 $(VENV)/bin/python -m pytest -n 0 tests/test_publish_faults.py -k disk
+	$(MAKE) postgres
 
 .PHONY: postgres
 postgres:  ## the tests of everything that people do, each with a PostgreSQL database of its own instead of SQLite

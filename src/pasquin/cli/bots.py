@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, group, open_workspace, print_result, terminal
 from pasquin.errors import UsageError
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 bot = group("bot", "Bots: what they publish, when, and what they say of themselves.")
 
-BotArgument = Annotated[str, typer.Argument(metavar="BOT", help="Name of the bot, [bots.NAME] in pasquin.toml.")]
+BotArgument = Annotated[
+    str, typer.Argument(metavar="BOT", autocompletion=names.bots, help="Name of the bot, [bots.NAME] in pasquin.toml.")
+]
 EntryArgument = Annotated[str, typer.Argument(metavar="ENTRY", help="Id of the entry, as `bot show` tells it.")]
-BotOrAll = Annotated[str | None, typer.Argument(metavar="[BOT]", help="Name of the bot.")]
+BotOrAll = Annotated[str | None, typer.Argument(metavar="[BOT]", autocompletion=names.bots, help="Name of the bot.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All bots of the workspace.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Why, for whoever looks next.")]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result
 from pasquin.errors import UsageError, disk_errors
 
@@ -22,7 +23,12 @@ _SHOWN_BROKEN = 50
 @command("curate", "pasquin curate vc --port 8080")
 def curate(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL...]", help="Models or corpora to curate (default: all).")
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL...]",
+            autocompletion=names.models_or_corpora,
+            help="Models or corpora to curate (default: all).",
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1: only you).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 8000; 0: any free one).")] = None,

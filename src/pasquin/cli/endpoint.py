@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, group, open_workspace, print_result
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 @command("serve", "pasquin serve vc democrats --port 8001")
 def serve(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models to offer, by name.")],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", autocompletion=names.models, help="Models to offer, by name.")
+    ],
     host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1: only you).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 8001; 0: any free one).")] = None,
     require_key: Annotated[

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result, terminal
 
 
 @command("measure", "pasquin measure vc --html report.html --detectors")
 def measure(
     corpora: Annotated[
-        list[str] | None, typer.Argument(metavar="[CORPUS...]", help="Corpora that were played with (default: all).")
+        list[str] | None,
+        typer.Argument(
+            metavar="[CORPUS...]", autocompletion=names.corpora, help="Corpora that were played with (default: all)."
+        ),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report with its plots to this file.")] = None,
     export: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pasquin.cli import names
 from pasquin.cli.command import (
     JsonOption,
     OnOption,
@@ -22,7 +23,7 @@ from pasquin.errors import UsageError
 
 @command("prepare", "pasquin prepare vc --include-replies --split time")
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus to make.")],
+    corpus: Annotated[str, typer.Argument(autocompletion=names.corpora, help="Name of the corpus to make.")],
     account: Annotated[
         list[str] | None, typer.Option("--account", help="Only this account (handle or id); several allowed.")
     ] = None,
@@ -101,7 +102,9 @@ def prepare(
 
 @command("export", "pasquin export vc -o vc.csv;  pasquin export vc -o vc.gguf")
 def export(
-    name: Annotated[str, typer.Argument(help="Name of the corpus; of the model for .gguf.")],
+    name: Annotated[
+        str, typer.Argument(autocompletion=names.models_or_corpora, help="Name of the corpus; of the model for .gguf.")
+    ],
     output: Annotated[
         Path,
         typer.Option("-o", "--output", help="File to write: .csv, .txt or .jsonl of a corpus, .gguf of a model."),
@@ -125,7 +128,7 @@ def export(
 
 @command("train", "pasquin train vc --minutes 7")
 def train(
-    corpus: Annotated[str, typer.Argument(help="Name of the corpus to learn.")],
+    corpus: Annotated[str, typer.Argument(autocompletion=names.corpora, help="Name of the corpus to learn.")],
     name: Annotated[str | None, typer.Option(help="Name of the model (default: the corpus's).")] = None,
     model: Annotated[
         str | None, typer.Option(help="Base model: smollm2 (default), a Hugging Face name such as gpt2, or a folder.")
@@ -192,7 +195,7 @@ def train(
 
 @command("generate", 'pasquin generate vc -n 1000 --temperature 1.0 --top-p 0.9 --prefix "Startups are" -o tweets.txt')
 def generate(
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    model: Annotated[str, typer.Argument(autocompletion=names.models, help="Name of the model.")],
     n: Annotated[int | None, typer.Option("-n", "--n", help="Candidates wanted (default 1000).")] = None,
     output: Annotated[
         Path | None,
@@ -299,7 +302,7 @@ def generate(
 
 @command("tune", "pasquin tune vc --minutes 10 --apply")
 def tune(
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    model: Annotated[str, typer.Argument(autocompletion=names.models, help="Name of the model.")],
     n: Annotated[int, typer.Option("-n", "--n", help="Completions drawn with each setting.")] = 200,
     minutes: Annotated[float, typer.Option(help="Begin no further setting after this long.")] = 10.0,
     max_copies: Annotated[float, typer.Option(help="Recommend nothing that copies posts at a higher rate.")] = 0.02,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result, terminal
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 @command("play", "pasquin play vc --port 8080")
 def play(
     corpora: Annotated[
-        list[str] | None, typer.Argument(metavar="[CORPUS...]", help="Corpora to play with (default: all).")
+        list[str] | None,
+        typer.Argument(
+            metavar="[CORPUS...]", autocompletion=names.corpora, help="Corpora to play with (default: all)."
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1: only you).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 8000; 0: any free one).")] = None,

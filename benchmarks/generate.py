@@ -16,14 +16,17 @@ turns, 128 texts a turn; the best turn of each counts, as others may be busy on 
   learned no posts), against real posts where they lie beside the checkout, else against none. Its time and memory
   include loading.
 
-`limit_share` is ours over the tokens/s at which torch multiplies this model's matrices in bfloat16 at 128 rows, nothing
-else done. `peak_mb` is the largest memory of the stage's process. The last line is one JSON object.
+The table also says how much time of the processor a token took, all cores together: a figure that other programs on
+the machine disturb less. `limit_share` is ours over the tokens/s at which torch multiplies this model's matrices in
+bfloat16 at 128 rows, nothing else done. `peak_mb` is the largest memory of the stage's process. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -191,9 +194,9 @@ class Contender:
     def __init__(self, name: str, folder: Path, sampling: dict[str, Any]) -> None:
         words = [sys.executable, __file__, str(folder), "--contender", name, "--sampling", json.dumps(sampling)]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.best = self.peak_mb = 0.0
+        self.best, self.cpu_ms, self.peak_mb = 0.0, math.inf, 0.0
         self.turn(10**6)
-        self.best = 0.0  # the first turn is a warm-up
+        self.best, self.cpu_ms = 0.0, math.inf  # the first turn is a warm-up
 
     def turn(self, first: int) -> None:
         """Take a turn with seeds from `first` on."""
@@ -204,8 +207,9 @@ class Contender:
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit("A contender ended early: see its message above.")
-        tokens_per_second, self.peak_mb = json.loads(answer)
+        tokens_per_second, cpu_ms, self.peak_mb = json.loads(answer)
         self.best = max(self.best, tokens_per_second)
+        self.cpu_ms = min(self.cpu_ms, cpu_ms)
 
     def end(self) -> None:
         """Let the process end."""
@@ -215,9 +219,10 @@ class Contender:
 def take_turns(run: Turn) -> None:
     """What a contender's process does: a turn for every line it reads."""
     for line in sys.stdin:
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         tokens = run(int(line))
-        print(json.dumps([tokens / (time.perf_counter() - began), _peak_mb()]), flush=True)
+        spent, seconds = time.process_time() - spent, time.perf_counter() - began
+        print(json.dumps([tokens / seconds, 1_000 * spent / tokens, _peak_mb()]), flush=True)
 
 
 def make_workspace(root: Path, source: Path | None, posts: bool = True) -> Path:
@@ -269,7 +274,8 @@ def compare(source: Path | None, sampling: dict[str, Any], quick: bool) -> dict[
         whole = json.loads(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
     print(f"{NEW_TOKENS} new tokens a text, {json.dumps(sampling)}, best of {turns} turns")
     for name, title in TITLES.items():
-        print(f"  {title:24} {found[name].best:8,.0f} tokens/s   peak {found[name].peak_mb:6,.0f} MB")
+        one = found[name]
+        print(f"  {title:24} {one.best:8,.0f} tokens/s  {one.cpu_ms:5.2f} ms CPU each  peak {one.peak_mb:6,.0f} MB")
     candidates = whole["candidates"] / whole["seconds"]
     print(f"  {'Pasquin, whole stage':24} {candidates:8,.1f} candidates/s peak {whole['peak_mb']:6,.0f} MB")
     mine = found["ours"].best

@@ -9,8 +9,10 @@ turns a token, in float32 hardly ever.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,7 +70,8 @@ class Transformers:
         post_format, tokenizer = PostFormat.load(model_dir), load_tokenizer(model_dir)
         device, dtype = _place()
         try:
-            model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
+            with redirect_stderr(io.StringIO()):  # its bars, which no setting turns off
+                model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
             model = model.to(device).eval()
         except (MemoryError, torch.OutOfMemoryError) as exc:
             raise ResourceError(f"There is not enough memory for {model_dir.name}. Use a smaller model.") from exc

@@ -35,6 +35,8 @@ CODES: Final = {reason: number for number, reason in enumerate(REASONS, 1)}
 """How reasons are written in arrays; 0 is none."""
 PART: Final = 20_480
 """Posts of a part."""
+_AT_ONCE: Final = 2**15
+"""Suspects whose digests are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -148,13 +150,25 @@ def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], bool]:
     import numpy as np
 
     rows, sizes = np.load(job.rows), np.load(job.sizes)
-    load = [np.load(_path(job.parts, "bands", n), mmap_mode="r")[job.band] for n in range(job.number_of_parts)]
+    load = [_mapped(_path(job.parts, "bands", n))[job.band] for n in range(job.number_of_parts)]
     keys = np.concatenate(load)[rows]
     found = _Digests(job.parts, job.number_of_parts)
-    some = []
+    some, waiting = [np.empty((0, 2), np.int64)], [np.empty((0, 2), np.int64)]
     for pairs in suspects(keys, sizes[rows], job.least, leaders=job.leaders):
-        some.append(promising(rows[pairs], found, job.least))
+        waiting.append(rows[pairs])
+        if sum(map(len, waiting)) >= _AT_ONCE:
+            some.append(promising(np.concatenate(waiting), found, job.least))
+            waiting.clear()
+    if waiting:
+        some.append(promising(np.concatenate(waiting), found, job.least))
     return unique_pairs(some), crowded(keys)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """A saved array, read where it is looked at (and not `memmap`, whose indexing costs more than the reading)."""
+    import numpy as np
+
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 class _Digests:
@@ -163,7 +177,7 @@ class _Digests:
     def __init__(self, folder: Path, parts: int) -> None:
         import numpy as np
 
-        self._parts = [np.load(_path(folder, "digests", number), mmap_mode="r") for number in range(parts)]
+        self._parts = [_mapped(_path(folder, "digests", number)) for number in range(parts)]
         self._starts = np.concatenate([[0], np.cumsum([len(part) for part in self._parts])])
         self.shape = (int(self._starts[-1]), self._parts[0].shape[1])
 

@@ -26,8 +26,9 @@ _SPLIT_WORDS: Final = {
     "validation": "measures the training",
     "test": "kept for the game, never trained on",
 }
+_EMOJI: Final = "emoji"
 _CONTENTS: Final = {
-    "emoji": r"\p{Emoji_Presentation}|\p{Emoji}\ufe0f",
+    _EMOJI: r"\p{Emoji_Presentation}|\p{Emoji}\ufe0f",
     "a #hashtag": r"(?<!\w)#\w",
     "an @mention": r"(?<!\w)@\w",
     "a line break": r"\n",
@@ -64,8 +65,9 @@ def summarised(posts: Iterable[Mapping[str, Any]]) -> Summary:
         text, created_at = post["text"], post["created_at"]
         summary.lengths[len(text)] += 1
         summary.months[(created_at.year, created_at.month) if created_at else None] += 1
+        plain = text.isascii()
         for label, found in searches.items():
-            if found(text) is not None:
+            if not (plain and label == _EMOJI) and found(text) is not None:
                 summary.contents[label] += 1
     return summary
 

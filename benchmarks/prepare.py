@@ -191,9 +191,8 @@ def datasketch_duplicates(texts: list[str]) -> float:
 def invent(path: Path, count: int = 50_000) -> Path:
     """A file of invented tweets of about the usual length."""
     draw = random.Random(0)
-    words = [
-        f"{start}{middle}{end}" for start in "bklmr" for middle in ("a", "ea", "o", "u") for end in ("t", "ck", "st")
-    ]
+    syllables = [f"{start}{middle}{end}" for start in "bklmr" for middle in ("a", "ea", "o") for end in ("t", "ck", "")]
+    words = ["".join(draw.choices(syllables, k=draw.randint(1, 3))) for _ in range(5_000)]
     with path.open("w") as handle:
         for number in range(1, count + 1):
             tweet = " ".join(draw.choices(words, k=draw.randint(4, 30)))
@@ -238,8 +237,8 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     print(f"{'posts collected':40} {count:12,}")
     print(f"{'posts kept':40} {result['kept']:12,}")
-    for reason, count in dropped.items():
-        print(f"{'  dropped, ' + reason:40} {count:12,}")
+    for reason, number in dropped.items():
+        print(f"{'  dropped, ' + reason:40} {number:12,}")
     print(f"{'prepare, with the report':40} {seconds:12.1f} s")
     print(f"{'processor time, all processes':40} {processor:12.1f} s")
     print(f"{'peak memory, all processes':40} {peak:12,.0f} MB")

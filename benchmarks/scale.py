@@ -4,7 +4,8 @@ which one is killed in the middle.
     python benchmarks/scale.py [--quick] [--posts N]
 
 The cluster is real (a head without cores, nodes of one core each with small object stores, every one its own raylet),
-on this machine: on two cores a second node is a second core. Posts are made as in `prepare.py`, of invented ones.
+on this machine: on two cores a second node is a second core. Posts are made as in `prepare.py`, of the
+real tweets beside the checkout or of invented ones.
 Beside it, what handing out a piece of work costs: pieces of 1 to 300 ms, and the share of two cores that they get; the
 knee is the smallest piece that gets 90% of the most. The last line is one JSON object.
 """
@@ -12,9 +13,11 @@ knee is the smallest piece that gets 90% of the most. The last line is one JSON 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import logging
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prepare import invent, made
+from prepare import REAL, invent, made
 
 STORE = 100 * 2**20
 PIECES_MS = (1, 3, 10, 30, 100, 300)
@@ -43,6 +46,7 @@ def corpus(folder: Path, on: str | None) -> tuple[float, str]:
     from pasquin.workspace import Workspace
 
     shutil.rmtree(folder / "corpora", ignore_errors=True)
+    print(f"preparing on {on or 'one process'}", file=sys.stderr, flush=True)
     result = prepare(Workspace.open(folder), "benchmark", settings=PrepareSettings(workers=1), on=on)
     return float(result["seconds"]), str(result["hash"])
 
@@ -103,8 +107,9 @@ def main() -> None:
     arguments = parser.parse_args()
     posts = arguments.posts or (120_000 if arguments.quick else 400_000)
     with tempfile.TemporaryDirectory() as temporary:
-        file = invent(Path(temporary) / "invented.jsonl", 20_000)
-        texts = [json.loads(line)["tweet"] for line in file.read_text().splitlines()]
+        file = REAL if REAL.exists() else invent(Path(temporary) / "invented.jsonl", 20_000)
+        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as lines:
+            texts = [json.loads(line)["tweet"] for line in lines]
         folder = Path(temporary) / "workspace"
         made(texts, posts, folder)
         alone, expected = corpus(folder, None)

@@ -287,25 +287,25 @@ class _Preparation:
         judge = Judge(len(positions), self.settings.near_threshold)
         least = least_similarity(self.settings.near_threshold)
         number = len(list(self.parts.glob("kept-*.npz")))
-        numbers: Sequence[int] = range(bands.bands) if len(alone) else ()
+        looks: dict[int, NDArray[np.uint32] | None] = dict.fromkeys(range(bands.bands if len(alone) else 0))
         np.save(self.parts / "sizes.npy", sizes)
         for leaders in (True, False):
             rows = self.parts / f"rows-{int(leaders)}.npy"
             np.save(rows, alone[~judge.near[alone]])
             told = (self.parts, number, rows, self.parts / "sizes.npy", least, leaders)
-            jobs = [BandJob(*told, band) for band in numbers]
-            some, crowded = [], []
+            jobs = [BandJob(*told, band, only) for band, only in looks.items()]
+            some, crowded = [], {}
             with self.progress.task("Finding duplicates", len(jobs), "bands") as task:
-                for band, (pairs, many) in zip(numbers, workers.map(band_pairs, jobs), strict=True):
+                for band, (pairs, many) in zip(looks, workers.map(band_pairs, jobs), strict=True):
                     some.append(pairs)
-                    crowded += [band] if many else []
+                    crowded |= {band: many} if len(many) else {}
                     if len(some) > 8:  # few pairs are new in later bands
                         some = [unique_pairs(some)]
                     task.advance()
             self._compare(unique_pairs(some), positions, judge, least, workers)
             if not crowded:
                 break
-            numbers = crowded
+            looks = crowded
         return judge
 
     def _compare(

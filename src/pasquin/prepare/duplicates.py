@@ -256,29 +256,29 @@ def find_duplicates(
     found, sizes = digests([keys[position] for position in alone], bands.orders)
     every_key, least = band_keys(found, bands), least_similarity(near_threshold)
     judge = Judge(len(texts), near_threshold)
+    wanted = list(every_key)  # then of each band the keys that are worth a second look
     for leaders in (True, False):
-        staying = np.flatnonzero(~judge.near[alone])
-        some = [
-            promising(staying[pairs], found, least)
-            for band in every_key
-            for pairs in suspects(band[staying], sizes[staying], least, leaders=leaders)
-        ]
-        pairs = alone[unique_pairs(some)]
-        alike = similarities(keys, pairs[:, 0], pairs[:, 1])
-        judge.add(pairs[alike >= least], alike[alike >= least])
-        if not any(map(crowded, every_key)):
-            break
+        some = []
+        for band, only in zip(every_key, wanted, strict=True):
+            looked_at = np.flatnonzero(~judge.near[alone] & (leaders | np.isin(band, only)))
+            pairs = suspects(band[looked_at], sizes[looked_at], least, leaders=leaders)
+            some += [promising(looked_at[few], found, least) for few in pairs]
+        every_pair = alone[unique_pairs(some)]
+        alike = similarities(keys, every_pair[:, 0], every_pair[:, 1])
+        judge.add(every_pair[alike >= least], alike[alike >= least])
+        wanted = [crowded(band) for band in every_key]
     advance(len(texts))
     reasons = ["duplicate" if first[i] != i else "near_duplicate" if judge.near[i] else None for i in range(len(texts))]
     return Duplicates(reasons, judge.clusters(first).tolist())
 
 
-def crowded(keys: NDArray[np.uint32]) -> bool:
-    """Whether more than `MAX_SUSPECTS` texts agree in the band whose keys (n,) these are."""
+def crowded(keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Those keys of a band (n,) that more than `MAX_SUSPECTS` texts have."""
     import numpy as np
 
-    ordered = np.sort(keys)
-    return len(keys) > MAX_SUSPECTS and bool((ordered[MAX_SUSPECTS:] == ordered[:-MAX_SUSPECTS]).any())
+    values, counts = np.unique(keys, return_counts=True)
+    many: NDArray[np.uint32] = values[counts > MAX_SUSPECTS]
+    return many
 
 
 def shingle_set(key: str) -> frozenset[str]:

@@ -143,15 +143,20 @@ class BandJob:
     least: float
     leaders: bool
     band: int
+    only: NDArray[np.uint32] | None = None
+    """Keys of the band that are worth a second look; all when None."""
 
 
-def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], bool]:
-    """Promising pairs of rows (n, 2), and whether more texts agree somewhere than can all be compared."""
+def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """Promising pairs of rows (n, 2), and the keys that more texts have than can all be compared."""
     import numpy as np
 
     rows, sizes = np.load(job.rows), np.load(job.sizes)
     load = [_mapped(_path(job.parts, "bands", n))[job.band] for n in range(job.number_of_parts)]
     keys = np.concatenate(load)[rows]
+    if job.only is not None:
+        chosen = np.isin(keys, job.only)
+        rows, keys = rows[chosen], keys[chosen]
     found = _Digests(job.parts, job.number_of_parts)
     some, waiting = [np.empty((0, 2), np.int64)], [np.empty((0, 2), np.int64)]
     for pairs in suspects(keys, sizes[rows], job.least, leaders=job.leaders):

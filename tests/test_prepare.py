@@ -224,6 +224,34 @@ def test_interrupting_changes_nothing(tmp_path: Path) -> None:
     assert [entry.name for entry in (workspace.root / "corpora").iterdir()] == ["vc"]
 
 
+def test_what_was_done_before_an_interruption_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Impatient(Silent):
+        def task(self, label: str, total: float | None, unit: str):  # type: ignore[no-untyped-def]
+            if label == "Comparing":
+                raise KeyboardInterrupt
+            return super().task(label, total, unit)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("cleaned again")
+
+    hashes = []
+    for name in ("straight", "interrupted"):
+        workspace = workspace_with(tmp_path / name, invented(200))
+        with monkeypatch.context() as patch:
+            if name == "interrupted":
+                with pytest.raises(Interrupted):
+                    prepare(workspace, "vc", progress=Impatient())
+                patch.setattr("pasquin.prepare.parts.clean", refuse)
+                with pytest.raises(AssertionError, match="cleaned again"):
+                    prepare(workspace, "vc", settings=PrepareSettings(strip_hashtags=True))
+            prepare(workspace, "vc")
+        hashes.append({file.name: file_hash(file) for file in workspace.corpus_dir("vc").iterdir()})
+        assert not list((workspace.root / ".preparing").glob("*"))
+    assert hashes[0] == hashes[1]
+
+
 def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = workspace_with(tmp_path, invented(100))
     first = prepare(workspace, "vc")

@@ -294,7 +294,8 @@ class _Preparation:
             np.save(rows, alone[~judge.near[alone]])
             told = (self.parts, number, rows, self.parts / "sizes.npy", least, leaders)
             jobs = [BandJob(*told, band, only) for band, only in looks.items()]
-            some, crowded = [], {}
+            some: list[NDArray[Any]] = []
+            crowded: dict[int, NDArray[np.uint32] | None] = {}
             with self.progress.task("Finding duplicates", len(jobs), "bands") as task:
                 for band, (pairs, many) in zip(looks, workers.map(band_pairs, jobs), strict=True):
                     some.append(pairs)

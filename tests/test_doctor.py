@@ -64,6 +64,15 @@ def test_a_fresh_workspace_is_well(workspace: Workspace) -> None:
     assert [one["about"] for one in told["findings"] if one["area"] == "database"] == ["database"]
 
 
+def test_postgresql_is_examined_too(tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASQUIN_DATABASE_URL", postgres_url)
+    made = workspace_with(tmp_path / "w", {"out": FILE_BOT}, {"out": ["One."]})
+    assert not found(made, "database")
+    with Store(postgres_url).write() as connection:
+        connection.execute(sa.text("DROP TABLE daily_items"))
+    assert "lacks daily_items" in worst(made, "migrations")[1]
+
+
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     bare = Workspace.create(tmp_path / "w")
     (bare.toml).write_text(bare.toml.read_text() + '\n[bots.b]\nnetwork = "file"\naccount = "x"\nmodels = ["m"]\n')
@@ -157,10 +166,13 @@ def test_corpora(workspace: Workspace) -> None:
     assert "damaged" in worst(workspace, "corpus short")[1]
 
 
-def test_models(workspace: Workspace, tiny_model: Path) -> None:
+def test_models(workspace: Workspace) -> None:
     made = write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
     model = workspace.model_dir("vc")
-    shutil.copytree(tiny_model, model)
+    model.mkdir(parents=True)
+    (model / "config.json").write_text('{"model_type": "llama"}')
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
     assert worst(workspace, "model vc")[0] == "problem"
     assert "was not saved" in worst(workspace, "model vc")[1]
     with workspace.lock("train-vc"):

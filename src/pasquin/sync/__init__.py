@@ -44,8 +44,8 @@ def sync(
     the store does not answer, WorkspaceError when the workspace is busy.
     """
     began = time.monotonic()
-    bucket = Bucket(url or _storage(workspace))
     progress = progress or Silent()
+    bucket = Bucket(url or _storage(workspace), progress)
     memory = Memory(workspace, bucket.url)
     with disk_errors("sync the workspace"):
         generation, there = bucket.read_index()

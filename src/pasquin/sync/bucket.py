@@ -12,10 +12,12 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from pasquin.errors import InputError, NetworkError, UsageError
+from pasquin.progress import Progress, Silent
 from pasquin.sync.plan import NAME, Entry
 
 INDEX: Final = "pasquin-sync.json"
 _PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_TOLD_FROM: Final = 2.0
 _SECONDS: Final = 60
 _LARGE: Final = 2**20
 _MOST_INDEX: Final = 512 * 2**20
@@ -29,8 +31,10 @@ class ChangedError(NetworkError):
 class Bucket:
     """What lies under `s3://bucket/prefix`."""
 
-    def __init__(self, url: str) -> None:
-        """Nothing is asked yet. Raises UsageError when it is no such address, or a package is missing."""
+    def __init__(self, url: str, progress: Progress | None = None) -> None:
+        """Nothing is asked yet; waiting is told through `progress`. Raises UsageError when it is no such address, or a
+        package is missing."""
+        self._progress = progress or Silent()
         scheme, _, place = url.partition("://")
         self.place = place.strip("/")
         if scheme != "s3" or not self.place or "?" in place or "@" in place:
@@ -158,6 +162,10 @@ class Bucket:
                         f"{self.url} does not answer as it should ({type(exc).__name__}), {len(_PAUSES) + 1} times "
                         "running. What was sent is kept; run the same command again later."
                     ) from exc
+                if pause >= _TOLD_FROM:
+                    self._progress.say(
+                        f"{self.url} is busy or silent ({type(exc).__name__}); asked again in {pause:.0f} s."
+                    )
                 time.sleep(pause)
         raise AssertionError
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import http.server
 import json
 import re
 import shutil
@@ -15,9 +17,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from invented import add_candidates, make_corpus, make_game, posts, texts
+from invented import HANDLES, add_candidates, make_corpus, make_game, posts, texts
 from pasquin.config import PlaySettings
+from pasquin.errors import UsageError
+from pasquin.play.static_site import PACK
 from pasquin.server.app import create_app
+from pasquin.server.export import export_game
 from pasquin.server.pages import STATIC
 from pasquin.store import Store
 from pasquin.store.schema import metadata
@@ -371,6 +376,43 @@ def test_a_server_that_is_down_or_slow_is_explained(open_page: Callable[..., syn
     page.get_by_text("The server is slow to answer").wait_for()
     held[0].continue_()
     card(page).wait_for()
+
+
+def test_a_site_without_a_server_plays_and_its_files_do_not_tell(
+    open_page: Callable[..., sync_api.Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pasquin.play.static_site.ITERATIONS", 1_000)
+    workspace = Workspace.create(tmp_path / "workspace")
+    make_game(workspace)
+    result = export_game(workspace, [], tmp_path / "web" / "game")
+    pack = (tmp_path / "web" / "game" / PACK).read_text()
+    cards = json.loads(pack)["categories"][0]["cards"]
+    assert len(cards) == result["cards"] >= 40
+    assert len({len(card["seal"]) for card in cards}) == 1
+    for word in (*HANDLES, "posts.invalid", "human", "origin", "likes"):
+        assert word not in pack
+    with pytest.raises(UsageError, match="not an empty folder"):
+        export_game(workspace, [], tmp_path / "web" / "game")
+
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "web")
+    monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = open_page(f"http://127.0.0.1:{server.server_port}/game/")
+        start(page)
+        origins = set()
+        for _ in range(8):
+            page.keyboard.press("h")
+            outcome(page).wait_for()
+            origins.add("person" in outcome(page).inner_text())
+            next_card(page)
+        assert origins == {True, False}
+        text = card(page).inner_text()
+        page.reload()
+        assert card(page).inner_text() == text
+        assert "of 8 right" in page.locator(".score").inner_text()
+        assert page.get_by_role("button", name="Side by side").count() == 0
+        server.shutdown()
 
 
 def test_the_states_before_and_after_the_cards(open_page: Callable[..., sync_api.Page], tmp_path: Path) -> None:

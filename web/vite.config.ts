@@ -5,6 +5,8 @@ export default defineConfig({
   plugins: [react()],
   // The server puts a fresh nonce in this place, so that only the page's own styles apply.
   html: { cspNonce: "__STYLE_NONCE__" },
+  // Scripts and styles find each other wherever the folder lies, as `pasquin play --export` may be put anywhere.
+  experimental: { renderBuiltUrl: (_, { hostType }) => (hostType === "html" ? undefined : { relative: true }) },
   build: {
     outDir: "../src/pasquin/server/static",
     emptyOutDir: true,

@@ -26,6 +26,11 @@ export type Answer = Schemas["GuessBody"];
 /** Whether this page is shown in a frame of another site. */
 export const embedded = window.location.pathname.replace(/\/+$/, "") === "/embed";
 
+/** Where the cards of a site without a server are (`pasquin play --export`); undefined where there is a server. */
+const pack = document.querySelector<HTMLMetaElement>('meta[name="pasquin-pack"]')?.content;
+export const serverless = pack !== undefined;
+const local = pack === undefined ? undefined : import("./game/packed").then(({ packed }) => packed(pack));
+
 const PATIENCE_MS = 15_000;
 
 /** A refusal or a failure. `status` is 0 when the server did not answer at all. */
@@ -62,14 +67,16 @@ export async function answerOf<T>(call: Promise<{ data?: T; error?: unknown; res
 }
 
 export const api = {
-  state: () => answerOf<GameState>(client.GET("/api/game")),
-  start: () => answerOf<Score>(client.POST("/api/game/start", { params: { query: { embedded } } })),
+  state: () => local?.then((here) => here.state()) ?? answerOf<GameState>(client.GET("/api/game")),
+  start: () => local?.then((here) => here.start()) ?? answerOf<Score>(client.POST("/api/game/start", { params: { query: { embedded } } })),
   round: (category: string, mode: Mode) =>
+    local?.then((here) => here.round(category, mode)) ??
     answerOf<Round>(client.GET("/api/game/round", { params: { query: { category, mode } } })),
-  guess: (body: Answer) => answerOf<Reveal>(client.POST("/api/game/guess", { body })),
+  guess: (body: Answer, mode: Mode) =>
+    local?.then((here) => here.guess(body, mode)) ?? answerOf<Reveal>(client.POST("/api/game/guess", { body })),
   reason: (trial: string, reason: Reason) =>
     answerOf<undefined>(client.POST("/api/game/reason", { body: { trial, reason } })),
   nick: (nick: string | null) => answerOf<undefined>(client.PUT("/api/game/nick", { body: { nick } })),
   boards: () => answerOf<Boards>(client.GET("/api/game/boards")),
-  erase: () => answerOf<undefined>(client.DELETE("/api/game/player")),
+  erase: () => local?.then((here) => here.erase()) ?? answerOf<undefined>(client.DELETE("/api/game/player")),
 };

@@ -26,10 +26,22 @@ def play(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1: only you).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 8000; 0: any free one).")] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the game as a folder for any web space instead; it collects nothing."),
+    ] = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Serve the game "human or AI?" until Ctrl-C."""
+    if export is not None:
+        from pasquin.server.export import export_game
+
+        result = export_game(open_workspace(directory), corpora or [], export)
+        print_result(
+            result, as_json, [f"{result['cards']} cards are in {result['folder']}. Put the folder on any web space."]
+        )
+        return
 
     def ready(url: str) -> None:
         print_result({"url": url}, as_json, [_GAME_IS_ON.format(url=url)])

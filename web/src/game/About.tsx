@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 
-import { api } from "../api";
+import { api, serverless } from "../api";
 import { useWords } from "../i18n";
 import { Dialog } from "./Dialog";
 import { Stored } from "./Stored";
@@ -19,7 +19,7 @@ export function About({ opened, onClose, started, onErased }: Props) {
         <p>{t("about_parody")}</p>
         <Stored />
         {started && <Erase onErased={onErased} />}
-        <p className="soft small">{t("about_noise")}</p>
+        {!serverless && <p className="soft small">{t("about_noise")}</p>}
         <p className="soft small">{t("about_keys")}</p>
       </div>
     </Dialog>

@@ -1,6 +1,6 @@
 import { ActionIcon, UnstyledButton, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 
-import type { Category } from "../api";
+import { type Category, serverless } from "../api";
 import { useWords } from "../i18n";
 import { categoryName } from "./categoryName";
 import { BoardIcon, ChevronIcon, InfoIcon, MoonIcon, SunIcon } from "./icons";
@@ -20,7 +20,7 @@ export function Header({ category, onChoose, onBoards, onAbout }: Props) {
             <ChevronIcon />
           </UnstyledButton>
         )}
-        {category && (
+        {category && !serverless && (
           <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label={t("boards")} onClick={onBoards}>
             <BoardIcon />
           </ActionIcon>

@@ -1,9 +1,9 @@
 import { UnstyledButton } from "@mantine/core";
 
-import type { Mode } from "../api";
+import { type Mode, serverless } from "../api";
 import { type Key, useWords } from "../i18n";
 
-export const MODES: Mode[] = ["classic", "pair", "daily", "endless"];
+export const MODES: Mode[] = serverless ? ["classic", "endless"] : ["classic", "pair", "daily", "endless"];
 
 type Props = { mode: Mode; daily: boolean; onMode: (mode: Mode) => void };
 

@@ -2,7 +2,7 @@ import { Button, UnstyledButton } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useLayoutEffect, useRef } from "react";
 
-import { api, type Reason, type Reveal } from "../api";
+import { api, type Reason, type Reveal, serverless } from "../api";
 import { percent, type Translate, useWords } from "../i18n";
 import { CheckIcon, CrossIcon } from "./icons";
 
@@ -33,7 +33,7 @@ export function Outcome({ reveal, onNext }: Props) {
       <Button ref={next} className="primary" size="lg" fullWidth onClick={onNext}>
         {t("next")} <kbd aria-hidden="true">Enter</kbd>
       </Button>
-      {!reveal.check && <Why key={reveal.trial} trial={reveal.trial} />}
+      {!reveal.check && !serverless && <Why key={reveal.trial} trial={reveal.trial} />}
       {model && <Nearest model={model} />}
     </div>
   );

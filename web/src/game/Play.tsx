@@ -51,7 +51,7 @@ export function Play({ category, mode, score: firstScore, bestRun: firstBest, on
     },
   });
   const guess = useMutation({
-    mutationFn: (answer: Answer) => api.guess(answer),
+    mutationFn: (answer: Answer) => api.guess(answer, mode),
     retry: (count, error) => count < RETRIES && isTransient(error),
     retryDelay: (count) => 300 * 2 ** count,
     onSuccess: (reveal) => {

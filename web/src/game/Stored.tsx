@@ -1,3 +1,4 @@
+import { serverless } from "../api";
 import { useWords } from "../i18n";
 
 /** What is kept of a player, in the words of the first screen. */
@@ -5,7 +6,7 @@ export function Stored() {
   const t = useWords();
   return (
     <div className="stored">
-      <strong>{t("stored_title")}</strong> {t("stored")}
+      <strong>{t("stored_title")}</strong> {t(serverless ? "stored_here" : "stored")}
     </div>
   );
 }

@@ -170,7 +170,8 @@ def test_models(workspace: Workspace) -> None:
     made = write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
     model = workspace.model_dir("vc")
     model.mkdir(parents=True)
-    (model / "config.json").write_text('{"model_type": "llama"}')
+    config = {"model_type": "llama", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}
+    (model / "config.json").write_text(json.dumps({**config, "hidden_act": "silu", "vocab_size": 9}))
     header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
     (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
     assert worst(workspace, "model vc")[0] == "problem"
@@ -186,6 +187,10 @@ def test_models(workspace: Workspace) -> None:
     assert worst(workspace, "model vc")[1] == "The model `vc` learned 1 posts that were forgotten since."
     (workspace.root / ".lineage" / f"{made['hash']}.parquet").write_bytes(b"PAR1")
     assert "record of what `vc` learned is damaged" in worst(workspace, "model vc")[1]
+    whole_config = (model / "config.json").read_text()
+    (model / "config.json").write_text('{"model_type": "llama"}')
+    assert any("is incomplete" in one["found"] for one in found(workspace, "model vc"))
+    (model / "config.json").write_text(whole_config)
     weights = model / "model.safetensors"
     whole = weights.read_bytes()
     for spoilt in (whole[:-1], whole[:20], b"", whole[:8] + b"[" + whole[9:], b"\xff" * 8 + whole[8:]):

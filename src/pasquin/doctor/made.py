@@ -163,6 +163,11 @@ def _engine(path: Path) -> Iterator[Finding]:
 
     try:
         choose_engine(path)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:  # what an engine wants to know is not there
+        yield _finding(
+            *(f"model {path.name}", "problem", f"The config.json of the model `{path.name}` is incomplete ({exc})."),
+            f"pasquin train {path.name}, or restore it from a backup.",
+        )
     except PasquinError as exc:
         yield _finding(f"model {path.name}", "problem", str(exc), "pip install 'pasquin[openvino]' or 'pasquin[train]'")
 

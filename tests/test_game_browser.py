@@ -280,6 +280,16 @@ def test_no_barrier_that_axe_knows_of(open_page: Callable[..., sync_api.Page], v
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Category: village").click()
     found["categories"] = violations(page)
+    page.keyboard.press("Escape")
+    for mode in ("Side by side", "Daily ten", "Endless"):
+        page.get_by_role("button", name=mode).click()
+        card(page).first.wait_for()
+        page.keyboard.press("ArrowLeft")
+        outcome(page).wait_for()
+        found[mode] = violations(page)
+    page.get_by_role("button", name="Boards").click()
+    page.get_by_role("heading", name="Ranked").wait_for()
+    found["boards"] = violations(page)
     assert {screen: problems for screen, problems in found.items() if problems} == {}
 
 

@@ -3,8 +3,8 @@
 The folder holds the built pages and `pack.json`: for each corpus cards drawn as the game draws them, each with its text
 and, sealed, what it is. A seal is opened in the browser with a key that is slow to derive from the card (PBKDF2), once
 the player has guessed. So neither the source of the page nor its files can be read for the answers, and all seals have
-the same length; but whoever runs the page's own derivation on every card has all answers after some minutes. It keeps
-honest players honest. It is no place for a study: nothing is collected.
+the same length; but whoever runs the page's own derivation on every card has all answers within a minute or so. It
+keeps honest players honest. It is no place for a study: nothing is collected.
 """
 
 from __future__ import annotations

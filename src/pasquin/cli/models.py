@@ -153,6 +153,13 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where an interrupted training stopped.")] = (
         False
     ),
+    from_feedback: Annotated[
+        bool,
+        typer.Option(
+            "--from-feedback",
+            help="Teach the corpus's model (or that of --model) what people accepted, rejected and took for human.",
+        ),
+    ] = False,
     on: OnOption = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -178,7 +185,28 @@ def train(
         compile=compile_model,
         seed=seed,
     )
-    result = run(workspace, corpus, name=name, resume=resume, settings=settings, on=on, progress=terminal())
+    result = run(
+        workspace,
+        corpus,
+        name=name,
+        resume=resume,
+        from_feedback=from_feedback,
+        settings=settings,
+        on=on,
+        progress=terminal(),
+    )
+    if from_feedback:
+        auc, said = result["auc"], result["feedback"]
+        lines = [
+            f"Model `{result['model']}` learned from {said['liked']:,} liked and {said['disliked']:,} disliked texts, "
+            f"{result['seconds']:.0f} s.",
+            f"Of a liked and a disliked text kept back, the liked one is likelier in {auc['before']:.0%} of cases "
+            f"before and {auc['after']:.0%} after; it gained more in {auc['reward']:.0%} "
+            f"({said['held_out']:,} kept back).",
+            f"Next: pasquin generate {result['model']} -n 1000",
+        ]
+        print_result(result, as_json, lines)
+        return
     bits = result["bits_per_byte"]
     print_result(
         result,

@@ -17,7 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from pasquin.config import TrainSettings
-from pasquin.errors import CorpusError, Interrupted
+from pasquin.errors import CorpusError, Interrupted, UsageError
 from pasquin.progress import Progress, Silent
 from pasquin.workers import open_workers
 from pasquin.workspace import Workspace, check_name
@@ -35,6 +35,7 @@ def train(
     *,
     name: str | None = None,
     resume: bool | Literal["auto"] = False,
+    from_feedback: bool = False,
     settings: TrainSettings | None = None,
     on: str | None = None,
     progress: Progress | None = None,
@@ -50,9 +51,14 @@ def train(
     finished model of the same name stays usable until the new one replaces it. `on` a Ray cluster (see
     `workers.open_workers`) every node works out a share of each batch.
 
+    With `from_feedback` the model of the corpus (or `settings.model`) learns what people liked of what was generated
+    (`feedback`), and becomes a new one, by default called as before with `-liked` behind.
+
     Raises CorpusError (missing, too small), ModelError (base model or checkpoint unusable), NetworkError (base model
     out of reach), ResourceError (disk, memory), UsageError (settings), Interrupted (Ctrl-C; the state is saved).
     """
+    if from_feedback:
+        return _from_feedback(workspace, corpus, name, settings or TrainSettings(), progress or Silent(), resume)
     name = check_name(name or corpus, "model")
     progress = progress or Silent()
     settings = settings or TrainSettings()
@@ -71,6 +77,27 @@ def train(
             f"Stopped. Go on from the last checkpoint, if one was saved, with `pasquin train {corpus}"
             f"{'' if name == corpus else f' --name {name}'} --resume`."
         ) from None
+
+
+def _from_feedback(
+    workspace: Workspace,
+    corpus: str,
+    name: str | None,
+    settings: TrainSettings,
+    progress: Progress,
+    resume: bool | Literal["auto"],
+) -> dict[str, Any]:
+    """`train`, of a model that is there, from what people said."""
+    if resume is True:
+        raise UsageError("Learning from people takes minutes and cannot be resumed: leave out --resume.")
+    parent = check_name(settings.model if "model" in settings.model_fields_set else corpus, "model")
+    name = check_name(name or f"{parent}-liked", "model")
+    posts = _posts(workspace, corpus)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from pasquin.train.feedback import learn_from_feedback
+
+    with workspace.lock(f"train-{name}"):
+        return learn_from_feedback(workspace, parent, name, posts, settings, progress)
 
 
 def _posts(workspace: Workspace, corpus: str) -> dict[str, list[CorpusPost]]:

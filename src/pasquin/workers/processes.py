@@ -147,8 +147,11 @@ def _work(calls: IO[bytes], answers: IO[bytes]) -> None:
         except Exception as exc:  # noqa: BLE001 - it is raised where the call came from
             exc.add_note("".join(traceback.format_tb(exc.__traceback__)))  # pickling forgets where it was
             answer = (False, exc)
-        pickle.dump(answer, answers, protocol=5)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers, protocol=5)
+            answers.flush()
+        except BrokenPipeError:  # whoever asked is gone
+            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from pasquin.errors import Interrupted, ModelError, ResourceError, UsageError, W
 from pasquin.generate import generate, writers
 from pasquin.generate.candidates import stored
 from pasquin.generate.plan import Plan, read_blend
-from pasquin.post_format import PostFormat
+from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Completion, Prompt, Sampling
 from pasquin.store import Store
 from pasquin.workspace import Workspace
@@ -471,3 +471,24 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing() -> None:
     figures = json.loads(run.stdout.splitlines()[-1])
     assert figures["kills"] >= 6
     assert (figures["twice"], figures["lost"], figures["changed"]) == (0, 0, 0)
+
+
+def test_what_texts_are_about_is_in_the_prompt_and_in_their_provenance(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = use(monkeypatch, Parrot(bad=0))
+    plain = generate(workspace, "village", settings=settings(n=3))
+    with pytest.raises(UsageError, match="learned no topics"):
+        generate(workspace, "village", about="tea", settings=settings(n=3))
+    PostFormat(1, 2, about=" #").save(workspace.model_dir("village"))
+    told = generate(workspace, "village", about="Tea, night trains", settings=settings(n=3))
+    assert told["generation"] != plain["generation"]
+    assert (
+        load_tokenizer(workspace.model_dir("village")).decode(list(engine.prompts[-1].token_ids[1:]))
+        == " # tea night trains\n"
+    )
+    assert {tuple(row["sampling"]["about"]) for row in all_rows(workspace, told["generation"])} == {
+        ("tea", "night", "trains")
+    }
+    with pytest.raises(UsageError, match="up to 5 words"):
+        generate(workspace, "village", about="one two three four five six", settings=settings(n=3))

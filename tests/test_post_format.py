@@ -55,3 +55,18 @@ def test_the_format_travels_with_the_model(tmp_path: Path) -> None:
         PostFormat.load(tmp_path)
     with pytest.raises(ModelError, match="tokenizer"):
         load_tokenizer(tmp_path)
+
+
+def test_words_it_is_about_stand_behind_the_account(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    post_format = PostFormat(1, 2, accounts=("ann", "bob"), about=" #")
+    ids = post_format.prompt_ids(tokenizer, "bob", "The", about=("Night Trains", "tea"))
+    assert tokenizer.decode(list(ids[1:])) == "bob # night trains tea\nThe"
+    assert tokenizer.decode(list(post_format.prompt_ids(tokenizer, about=("tea",))[1:])) == " # tea\n"
+    assert post_format.prompt_ids(tokenizer, "ann") == PostFormat(1, 2, accounts=("ann",)).prompt_ids(tokenizer, "ann")
+    single = PostFormat(1, 2, about=" #")
+    assert tokenizer.decode(list(single.prompt_ids(tokenizer)[1:])) == "\n"
+    with pytest.raises(UsageError, match="learned no topics"):
+        PostFormat(1, 2, accounts=("ann",)).prompt_ids(tokenizer, "ann", about=("tea",))
+    post_format.save(tiny_model.parent)
+    assert PostFormat.load(tiny_model.parent) == post_format

@@ -328,3 +328,52 @@ def test_the_report_shows_a_running_and_a_finished_training(
     assert "&lt;script&gt;alert(1)" in pages[-1]
     assert "<script" not in pages[-1]
     assert pages[-1].count("<polyline") == 3
+
+
+def test_topics_are_words_of_the_post_that_others_rarely_have() -> None:
+    from pasquin.train.topics import topics
+
+    texts = [f"the same old words again about and {'abc'[n % 3]}" for n in range(300)]
+    texts[7] = "The old words about COFFEE, coffee and again trains. https://x.example @someone 2019"
+    found = topics([*texts, "", "…", "\0 😀"])
+    assert found[7][:2] == ("coffee", "trains")
+    assert not {"old", "words", "someone", "2019"} & set(found[7])
+    assert found[0] == found[-1] == found[-2] == ()
+
+
+def test_topics_stand_before_a_share_of_the_examples(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from invented import posts
+    from pasquin.train.examples import encode, epoch_batches
+
+    monkeypatch.setattr("pasquin.train.topics._COMMON", 0.5)  # the invented posts share few words
+    tokenizer = load_tokenizer(tiny_model)
+    post_format = PostFormat(1, 2, accounts=("ann", "bob"), about=" #")
+    encoded = encode(posts(300, handles=("ann", "bob")), post_format, tokenizer, 256)
+
+    def header(account: str | None, words: Any) -> tuple[int, ...]:
+        return post_format.prompt_ids(tokenizer, account, about=words)
+
+    epoch = [example for batch in epoch_batches(encoded, 400, 0.5, 3, 0, 0.5, header) for example in batch]
+    fronts = [tokenizer.decode(list(example.ids[1 : example.prompt])) for example in epoch]
+    told = [front for front in fronts if "#" in front]
+    able = sum(bool(post.topics) for post in encoded)
+    assert 0.4 * able < len(told) < 0.6 * able
+    assert {front.split(" #")[0] for front in told} == {"", "ann", "bob"}
+    assert all(1 <= len(front.split("# ")[1].split()) <= 3 for front in told)
+    assert sorted(example.ids[example.prompt :] for example in epoch) == sorted(
+        post.plain.ids[post.plain.prompt :] for post in encoded
+    )
+
+
+def test_trainings_that_are_killed_or_find_the_disk_full_end_as_if_nothing_had_been() -> None:
+    """`make soak` does this 200 times; in a process of its own, as one that forks must have no threads."""
+    import subprocess
+    import sys
+
+    script = Path(__file__).parents[1] / "benchmarks" / "train_kills.py"
+    command = [sys.executable, str(script), "--kills", "5", "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["lost"] == 0
+    assert result["kills"] + result["full_disks"] == 5

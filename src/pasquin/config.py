@@ -166,6 +166,9 @@ class TrainSettings(StageSettings):
     """Token budget of one optimizer step."""
     condition_dropout: float = Field(0.5, ge=0, le=1)
     """Share of examples shown without their account, so that the model also writes unconditioned."""
+    about: float = Field(0.15, ge=0, le=1)
+    """Share of examples shown with one to three of their own words in front, so that the model can write about
+    something; with 0 it learns no topics."""
     patience: int = Field(4, ge=1)
     """Evaluations without improvement before training stops."""
     max_copies: float = Field(0.1, ge=0, le=1)

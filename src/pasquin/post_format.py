@@ -1,9 +1,11 @@
 """How a post is written as tokens: start, condition, text, end. Training, engines and the endpoint share it.
 
-    <start> [account] <separator> text <end>
+    <start> [account] [ # word word word] <separator> text <end>
 
-The account in front is the condition; an example without it has nothing between start and separator, so one model
-writes both in an account's voice and in everybody's. A format without conditions (one account) is `<start> text <end>`.
+The account in front is a condition, and so are the words the text is about; an example without them has nothing between
+start and separator, so one model writes in an account's voice and in everybody's, about something and about anything. A
+format without conditions (one account, no topics) is `<start> text <end>`. Conditions are plain text, so they work
+wherever the model runs: `someone # coffee trains`, a line break, and the post begins.
 Start and end are the tokenizer's own special tokens where it has suitable ones. Texts are encoded so that special
 tokens spelled out in a post stay plain text.
 """
@@ -11,6 +13,7 @@ tokens spelled out in a post stay plain text.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,18 +27,22 @@ if TYPE_CHECKING:
 FILE = "post_format.json"
 BOUNDARIES: Final = (("<|im_start|>", "<|im_end|>"), ("<s>", "</s>"), ("<|begin_of_text|>", "<|end_of_text|>"))
 """Pairs of special tokens that mark a start and an end, best first."""
+ABOUT: Final = " #"
+"""The mark before the words a text is about. No account's name can contain it."""
 ADDED: Final = ("<|startofpost|>", "<|endofpost|>")
 """What is added to a tokenizer that has no suitable special tokens."""
 
 
 @dataclass(frozen=True)
 class PostFormat:
-    """Token ids of the boundaries, and the accounts the model can be conditioned on (empty: no conditions)."""
+    """Token ids of the boundaries, the accounts the model can be conditioned on (empty: a single voice), and the mark
+    before the words a text is about (empty: the model learned no topics)."""
 
     start_id: int
     end_id: int
     separator: str = "\n"
     accounts: tuple[str, ...] = ()
+    about: str = ""
 
     def save(self, model_dir: Path) -> None:
         """Write the format beside the model."""
@@ -46,19 +53,29 @@ class PostFormat:
         """The format of a trained model; ModelError when the directory has none (it was not trained by Pasquin)."""
         try:
             values = json.loads((model_dir / FILE).read_text(encoding="utf-8"))
-            return cls(values["start_id"], values["end_id"], values["separator"], tuple(values["accounts"]))
+            accounts, about = tuple(values["accounts"]), str(values.get("about", ""))
+            return cls(values["start_id"], values["end_id"], values["separator"], accounts, about)
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise ModelError(f"{model_dir} has no readable {FILE}: train it with `pasquin train` first.") from exc
 
-    def prompt_ids(self, tokenizer: Tokenizer, account: str | None = None, prefix: str = "") -> tuple[int, ...]:
-        """Token ids from which a post by `account` (None: anybody), beginning with `prefix`, is completed.
+    def prompt_ids(
+        self, tokenizer: Tokenizer, account: str | None = None, prefix: str = "", about: Sequence[str] = ()
+    ) -> tuple[int, ...]:
+        """Token ids from which a post by `account` (None: anybody) about some words, beginning with `prefix`, is
+        completed.
 
-        Raises UsageError when the model was not trained on `account`.
+        Raises UsageError when the model was not trained on `account`, or not on topics.
         """
         if account is not None and account not in self.accounts:
             known = ", ".join(self.accounts) or "none: it learned a single voice"
             raise UsageError(f"The model does not know the account `{account}` (it knows {known}).")
-        header = f"{account or ''}{self.separator}" if self.accounts else ""
+        words = [word for each in about for word in each.lower().split()]
+        if words and not self.about:
+            raise UsageError(
+                "The model learned no topics, so it cannot write about one: train it again, or use --prefix."
+            )
+        topic = "".join([self.about, *(f" {word}" for word in words)]) if words else ""
+        header = f"{account or ''}{topic}{self.separator}" if self.accounts or self.about else ""
         return (self.start_id, *_encode(tokenizer, header), *(_encode(tokenizer, prefix) if prefix else ()))
 
     def example_ids(self, tokenizer: Tokenizer, text: str, account: str | None = None) -> tuple[tuple[int, ...], int]:

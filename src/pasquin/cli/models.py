@@ -235,6 +235,9 @@ def generate(
     blend: Annotated[
         str, typer.Option("--as", metavar="A:0.7,B:0.3", help="Mix several voices in every text, in these shares.")
     ] = "",
+    about: Annotated[
+        str, typer.Option(metavar="WORDS", help="What every text is about: a few words, such as 'coffee, trains'.")
+    ] = "",
     prefix: Annotated[str, typer.Option(help="Text every candidate begins with.")] = "",
     include_prefix: Annotated[
         bool, typer.Option("--include-prefix/--no-include-prefix", help="Whether the prefix is part of the candidate.")
@@ -307,6 +310,7 @@ def generate(
         output=output,
         account=account,
         blend=blend,
+        about=about,
         prefix=prefix,
         include_prefix=include_prefix,
         stop=stop or (),

@@ -55,6 +55,7 @@ def generate(
     output: Path | None = None,
     account: str | None = None,
     blend: str = "",
+    about: str = "",
     prefix: str = "",
     stop: Sequence[str] = (),
     truncate: str | None = None,
@@ -67,6 +68,7 @@ def generate(
 
     `account` is one the model knows, `anybody` for no one's voice, or None for all in proportion to their posts;
     `blend` (`a:0.7,b:0.3`) mixes several in every text.
+    `about` are words, apart by commas or spaces, that every text is about (a model that learned topics tries).
     `prefix` begins every text and belongs to the candidate unless `include_prefix` is False. `stop` (and `truncate`,
     its name in the tools of 2020) are texts at which a completion ends. `on` a Ray cluster (see `workers.open_workers`)
     every node draws a part of the completions; they are screened and stored here, in order. Returns {model, candidates,
@@ -80,7 +82,7 @@ def generate(
     settings = settings or load(GenerateSettings, workspace.toml, defaults=model_sampling(workspace.model_dir(model)))
     path = output_path(workspace, model, output, datetime.now())
     stops = tuple(text for text in (*stop, *([truncate] if truncate else [])) if text)
-    wish = Wish(account, blend, normalise(prefix), include_prefix, stops)
+    wish = Wish(account, blend, normalise(prefix), include_prefix, stops, about)
     if settings.engine == CONTESTANT:
         if on is not None:
             raise UsageError("A model behind a server is asked from here: leave out --on.")

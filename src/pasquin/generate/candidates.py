@@ -65,6 +65,7 @@ def candidate_row(
             **asdict(plan.sampling),
             "base_seed": plan.seed,
             **({"blend": dict(plan.blend)} if plan.blend else {}),
+            **({"about": list(plan.about)} if plan.about else {}),
         },
         "prefix": plan.prefix,
         "tokens": completion.tokens,

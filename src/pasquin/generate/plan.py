@@ -25,6 +25,8 @@ from pasquin.workspace.corpora import read_corpus
 
 ANYBODY: Final = "anybody"
 """How one asks for texts in no account's voice (unless an account has that very name)."""
+MOST_WORDS: Final = 5
+_MOST_LETTERS: Final = 120
 _GOLDEN: Final = 0.6180339887498949
 
 
@@ -50,11 +52,13 @@ class Plan:
     target: str | None = None
     thresholds: Thresholds = USUAL
     toxicity: float | None = None
+    about: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """32 hexadecimal digits that settle every text of the generation."""
-        parts = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True)
+        values = {key: value for key, value in asdict(self).items() if key != "about" or value}
+        parts = json.dumps(values, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def seed_of(self, position: int) -> int:
@@ -77,6 +81,7 @@ class Wish:
     prefix: str = ""
     include_prefix: bool = True
     stop: tuple[str, ...] = ()
+    about: str = ""
 
 
 def make_plan(
@@ -125,6 +130,7 @@ def make_plan(
         ),
         toxicity=settings.toxicity,
         seed=settings.seed,
+        about=read_about(wish.about),
     )
 
 
@@ -158,6 +164,14 @@ def read_blend(words: str, known: Sequence[str]) -> tuple[tuple[str, float], ...
 def _unknown(account: str, known: Sequence[str]) -> UsageError:
     names = f"{', '.join(known[:20])}{' and more' if len(known) > 20 else ''}" if known else "one voice only"
     return UsageError(f"The model does not know the account `{account}`; it knows {names} and `{ANYBODY}`.")
+
+
+def read_about(words: str) -> tuple[str, ...]:
+    """`coffee, night trains` as lower-case words, each once. Raises UsageError for more than a post is ever about."""
+    found = tuple(dict.fromkeys(word for word in words.lower().replace(",", " ").split()))
+    if len(found) > MOST_WORDS or sum(map(len, found)) > _MOST_LETTERS:
+        raise UsageError(f"--about takes up to {MOST_WORDS} words of usual length (there are {len(found)}).")
+    return found
 
 
 def _voices(

@@ -78,13 +78,22 @@ def trained(
         known=post_format.accounts,
     )
 
+    if plan.about and not post_format.about:
+        raise UsageError(
+            f"The model `{model}` learned no topics, so it cannot write about one: train it again, or use --prefix."
+        )
+
     def opened() -> tuple[Engine, Prompts]:
         tokenizer = load_tokenizer(folder)
         if engine_name == "openvino" and not has_output_tokens(folder, plan.model_hash):
             _list_output_tokens(workspace, plan, tokenizer, post_format.end_id)
         engine: Engine = Spread(folder, engine_name) if on_cluster else opener.open(folder)
-        ids = {voice: post_format.prompt_ids(tokenizer, voice, plan.prefix) for voice, _ in plan.voices}
-        blend = tuple((post_format.prompt_ids(tokenizer, name, plan.prefix), share) for name, share in plan.blend)
+
+        def begin(voice: str | None) -> tuple[int, ...]:
+            return post_format.prompt_ids(tokenizer, voice, plan.prefix, plan.about)
+
+        ids = {voice: begin(voice) for voice, _ in plan.voices}
+        blend = tuple((begin(name), share) for name, share in plan.blend)
         prompts = _TokenPrompts(plan, ids, blend)
         if prompts.longest >= engine.context:
             raise UsageError(
@@ -169,10 +178,11 @@ class _FewShotPrompts:
         whose = f"by {voice}" if voice is not None else "from one collection"
         shown = "\n".join(f"{_DIVIDER}\n{text}" for text in examples)
         start = f" It begins with exactly these words: {self.plan.prefix}" if self.plan.prefix else ""
+        about = f" about {', '.join(self.plan.about)}" if self.plan.about else ""
         text = (
             f"These are short posts {whose}, apart by lines of {_DIVIDER}:\n\n{shown}\n{_DIVIDER}\n\n"
-            "Write one new post that could stand among them: the same subjects, tone, length, spelling and habits of "
-            "punctuation, but nothing copied. Shorter than "
+            f"Write one new post{about} that could stand among them: the same subjects, tone, length, spelling and "
+            "habits of punctuation, but nothing copied. Shorter than "
             f"{self.plan.limits[1]} characters.{start} Answer with the text of that post and nothing else."
         )
         return Prompt(token_ids=(), seed=seed, text=text)

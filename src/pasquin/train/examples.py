@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pasquin.post_format import PostFormat
 from pasquin.records import CorpusPost
+from pasquin.train.topics import SHOWN, topics
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 IGNORED: Final = -100
 """Target of a position that is not learned (torch's own convention)."""
 EVALUATION_POSTS: Final = 300
+_TOPIC_ROOM: Final = 64
+"""Tokens that the words before a post may take at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPost:
-    """A post's two examples: without its account and, where the model is conditioned on accounts, with it."""
+    """A post's two examples: without its account and, where the model is conditioned on accounts, with it.
+
+    `topics` are words it is about; none where the model learns no topics.
+    """
 
     plain: Example
     conditioned: Example
+    account: str | None = None
+    topics: tuple[str, ...] = ()
 
 
 def conditions(posts: Sequence[CorpusPost]) -> tuple[str, ...]:
@@ -54,7 +62,8 @@ def encode(
 ) -> list[EncodedPost]:
     """The posts as tokens, in their order; posts with more than `longest` tokens are left out."""
     encoded = []
-    for post in posts:
+    found = topics([post.text for post in posts]) if post_format.about else [()] * len(posts)
+    for post, words in zip(posts, found, strict=True):
         ids, prompt = post_format.example_ids(tokenizer, post.text)
         plain = Example(ids, prompt, len(post.text.encode()))
         conditioned = plain
@@ -62,7 +71,9 @@ def encode(
             header = post_format.prompt_ids(tokenizer, post.handle)
             conditioned = Example((*header, *ids[prompt:]), len(header), plain.text_bytes)
         if len(conditioned.ids) <= longest:
-            encoded.append(EncodedPost(plain, conditioned))
+            account = post.handle if conditioned is not plain else None
+            short = len(conditioned.ids) + _TOPIC_ROOM <= longest
+            encoded.append(EncodedPost(plain, conditioned, account, words if short else ()))
     return encoded
 
 
@@ -85,12 +96,33 @@ def batches(examples: Sequence[Example], budget: int, draw: random.Random | None
     return result
 
 
+Header = Callable[[str | None, Sequence[str]], tuple[int, ...]]
+"""Token ids in front of a text by an account (None: anybody) about some words."""
+
+
 def epoch_batches(
-    posts: Sequence[EncodedPost], budget: int, condition_dropout: float, seed: int, epoch: int
+    posts: Sequence[EncodedPost],
+    budget: int,
+    condition_dropout: float,
+    seed: int,
+    epoch: int,
+    about: float = 0.0,
+    header: Header | None = None,
 ) -> list[list[Example]]:
-    """The batches of one epoch in training order; each post loses its account with probability `condition_dropout`."""
+    """The batches of one epoch in training order; each post loses its account with probability `condition_dropout`.
+
+    With probability `about` one to `SHOWN` of its topics stand before it, in `header`.
+    """
     draw = random.Random(f"{seed}/{epoch}")
-    examples = [post.plain if draw.random() < condition_dropout else post.conditioned for post in posts]
+    examples = []
+    for post in posts:
+        plain = draw.random() < condition_dropout
+        example = post.plain if plain else post.conditioned
+        if header is not None and post.topics and draw.random() < about:
+            words = draw.sample(post.topics, min(draw.randint(1, SHOWN), len(post.topics)))
+            front = header(None if plain else post.account, words)
+            example = Example((*front, *example.ids[example.prompt :]), len(front), example.text_bytes)
+        examples.append(example)
     return batches(examples, budget, draw)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pasquin.config import TrainSettings
 from pasquin.errors import ModelError, NetworkError, ResourceError, UsageError
-from pasquin.post_format import ADDED, PostFormat, boundary_tokens, load_tokenizer
+from pasquin.post_format import ABOUT, ADDED, PostFormat, boundary_tokens, load_tokenizer
 from pasquin.progress import Progress
 from pasquin.starter import BASE, starter_model
 from pasquin.train.attention import use_short_rows
@@ -106,7 +106,7 @@ def load_learner(
         network=network.to(device),
         tokenizer=load_tokenizer(folder),
         hf_tokenizer=hf_tokenizer,
-        post_format=PostFormat(start, end, accounts=accounts),
+        post_format=PostFormat(start, end, accounts=accounts, about=ABOUT if settings.about else ""),
         method=method,
         device=device,
         bf16=bf16_is_faster(device),

@@ -10,7 +10,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -216,12 +216,23 @@ class Run:
     def _batches(self) -> list[list[Example]]:
         epoch = self.state.epoch
         if self._epoch[0] != epoch:
-            settings = self.settings
+            given = self.settings
             self._epoch = (
                 epoch,
-                epoch_batches(self.posts, settings.batch_tokens, settings.condition_dropout, settings.seed, epoch),
+                epoch_batches(
+                    self.posts,
+                    given.batch_tokens,
+                    given.condition_dropout,
+                    given.seed,
+                    epoch,
+                    about=given.about,
+                    header=self._header if given.about else None,
+                ),
             )
         return self._epoch[1]
+
+    def _header(self, account: str | None, words: Sequence[str]) -> tuple[int, ...]:
+        return self.learner.post_format.prompt_ids(self.learner.tokenizer, account, about=words)
 
     def step(self) -> int:
         """One optimizer step; returns the tokens it read, padding not counted."""

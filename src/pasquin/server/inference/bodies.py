@@ -66,11 +66,13 @@ class SharedBody(BaseModel):
 class CompletionBody(SharedBody):
     """`POST /v1/completions`: each prompt is the beginning of a post; "" (or none) leaves all of it to the model.
 
-    `account` is the voice, one the model was trained on; without it the post is in nobody's in particular.
+    `account` is the voice, one the model was trained on; without it the post is in nobody's in particular. `about` are
+    words that the post is about, where the model learned topics.
     """
 
     prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
     account: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_encodable)] | None = None
+    about: Annotated[str, Field(max_length=200), AfterValidator(_encodable)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=1)] | None = None
     echo: bool | None = None
     best_of: Annotated[int, Field(ge=1, le=MAX_TEXTS)] | None = None

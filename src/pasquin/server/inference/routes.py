@@ -59,7 +59,7 @@ async def completions(
     """Complete posts."""
     if body.best_of not in {None, body.n or 1}:
         raise ApiError(400, "`best_of` is not supported. Leave it out, or ask for more with `n`.", "best_of")
-    prompts = [{"prompt": prompt, "account": body.account} for prompt in body.prompts]
+    prompts = [{"prompt": prompt, "account": body.account, "about": body.about} for prompt in body.prompts]
     echo = [prompt for prompt in body.prompts for _ in range(body.n or 1)] if body.echo else []
     shape = Shape(body.model, False, body.logprobs is not None, _counted(body), echo)
     return await _answer(request, service, caller, body, prompts, shape)

@@ -43,7 +43,7 @@ class Written:
 
 
 Prompts = Sequence[dict[str, Any]]
-"""What each text is written from: `{"prompt", "account"}` or `{"messages"}`."""
+"""What each text is written from: `{"prompt", "account", "about"}` or `{"messages"}`."""
 
 
 class Run:

@@ -2,7 +2,7 @@
 
 Orders come as JSON lines on standard input, news goes out as JSON lines on standard output, one line a step:
 
-    {"add": ID, "prompt": ..., "account": ..., "messages": ..., "seed": n, "sampling": {...},
+    {"add": ID, "prompt": ..., "account": ..., "about": ..., "messages": ..., "seed": n, "sampling": {...},
      "follow": b, "log_probs": b}
     {"cancel": ID}
     -> {"ready": {"engine": ..., "context": n, "chat": b}}  or  {"failed": "a sentence"}
@@ -127,9 +127,11 @@ class Worker:
             sampling = replace(sampling, stop=(*sampling.stop, *self.template.ends))
         else:
             try:
-                ids = self._format.prompt_ids(self._tokenizer, order["account"], order["prompt"])
+                about = (order.get("about") or "").replace(",", " ").split()
+                ids = self._format.prompt_ids(self._tokenizer, order["account"], order["prompt"], about)
             except UsageError as exc:
-                raise _RefusedError(str(exc), "account") from exc
+                known = order["account"] in (None, *self._format.accounts)
+                raise _RefusedError(str(exc), "about" if known else "account") from exc
         room = self._context - len(ids)
         if room < 1:
             raise _RefusedError(

@@ -18,7 +18,7 @@ from invented import add_candidates, make_game, texts
 from pasquin.curate import Desk, Entry, Filters, SignInError, open_desk
 from pasquin.curate.agreement import agreement, cohen_kappa, fleiss_kappa
 from pasquin.curate.curators import Curator, curator_named, make_link, sign_in
-from pasquin.curate.order import Order, features
+from pasquin.curate.order import Order, _number, features
 from pasquin.curate.shared_run import shared_run
 from pasquin.curate.sheet import neutral, read_sheet, restored, write_sheet
 from pasquin.curate.terminal import decide
@@ -152,6 +152,27 @@ def test_before_any_decision_whole_sentences_come_before_fragments() -> None:
     assert order.score(features(sentence)) > order.score(features("@bob lol"))
     assert order.score(features(sentence)) > order.score(features(sentence, similarity=0.7, longest_run=35))
     assert order.score(features(sentence)) < 0, "fewer than half are kept"
+
+
+@pytest.mark.parametrize(
+    ("whole", "garbled"),
+    [
+        ("The kettle has opinions about the moon.", "The kettle has opinions about the"),
+        ("The kettle and the moon sing to the cat.", "The kettle and the moon and the moon and the moon."),
+        ("The kettle (my own) is late.", "The kettle (my own is late."),
+        ('They call it "progress" here.', 'They call it progress" here.'),
+        ("It cost $5, the kettle, all told.", "It cost $, 5 the kettle, all told."),
+    ],
+)
+def test_what_gives_a_small_model_away_comes_later(whole: str, garbled: str) -> None:
+    order = Order()
+    assert order.score(features(whole)) > order.score(features(garbled)) + 0.2
+
+
+@pytest.mark.parametrize("text", ["Tea again :)", "1) buy a kettle", "No no no, not that very very late bus."])
+def test_faces_points_and_emphasis_are_no_mistakes(text: str) -> None:
+    marks = {_number(name) for name in ("says a run twice", "breaks off", "unbalanced", "garbled")}
+    assert not marks.intersection(features(text).numbers)
 
 
 def test_the_order_learns_what_is_kept() -> None:

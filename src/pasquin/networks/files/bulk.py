@@ -29,7 +29,7 @@ from pasquin.workspace.shards import COLUMNS, glob_literal, sql_text
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-BLOCK: Final = 32 * 2**20
+BLOCK: Final = 24 * 2**20
 """Bytes of lines that are read together."""
 SMALL: Final = 256 * 2**10
 """A smaller block is not worth the effort."""

@@ -14,7 +14,20 @@ import pytest
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
     *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
-    *("curate", "publish", "receipt", "serve", "play", "measure", "demo", "doctor", "backup", "restore", "sync"),
+    *(
+        "curate",
+        "publish",
+        "receipt",
+        "serve",
+        "play",
+        "measure",
+        "demo",
+        "doctor",
+        "backup",
+        "restore",
+        "sync",
+        "tune",
+    ),
 )
 GROUPS = ("bot", "key", "db")
 

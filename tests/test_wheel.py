@@ -95,7 +95,7 @@ def test_the_base_install_needs_neither_torch_nor_numpy(installed: Path) -> None
     assert done.stdout == "[]\n"
 
 
-def test_the_installed_program_starts_a_workspace_and_makes_a_corpus(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_program_collects_and_says_what_a_corpus_needs(installed: Path, tmp_path: Path) -> None:
     def pasquin(*words: str, cwd: Path) -> str:
         done = subprocess.run([installed / "pasquin", *words], cwd=cwd, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -107,7 +107,9 @@ def test_the_installed_program_starts_a_workspace_and_makes_a_corpus(installed: 
     home = tmp_path / "mybot"
     (home / "posts.csv").write_text("tweets\n" + "".join(f'"{text}"\n' for text in texts(99)), encoding="utf-8")
     assert json.loads(pasquin("collect", "csv:posts.csv", "--json", cwd=home))["new"] == 99
-    assert json.loads(pasquin("prepare", "me", "--json", cwd=home))["kept"] > 0
+    prepared = subprocess.run([installed / "pasquin", "prepare", "me"], cwd=home, capture_output=True, text=True)
+    assert prepared.returncode == 1
+    assert "pip install 'pasquin[prepare]'" in prepared.stderr
 
 
 def test_the_installed_program_serves_the_game(installed: Path, tmp_path: Path) -> None:

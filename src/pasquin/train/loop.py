@@ -28,7 +28,7 @@ from pasquin.train.loss import Loss
 from pasquin.train.preflight import Plan
 
 if TYPE_CHECKING:
-    from pasquin.train.helpers import Helpers
+    from pasquin.train.shares import Shares
 
 EVALUATIONS: Final = 8
 """Evaluations a run that uses up its budget makes, fewer where they would cost over `EVALUATION_SHARE` of its time."""
@@ -87,7 +87,7 @@ class Run:
         """Prepare an optimizer; `start` or `restore` must follow."""
         self.learner, self.loss, self.posts, self.validation = learner, loss, posts, validation
         self.copies = copies
-        self.helpers: Helpers | None = None
+        self.shares: Shares | None = None
         """Who work out the gradients, where somebody does."""
         self.settings, self.progress = settings, progress
         self.weights = learner.trainable()
@@ -238,12 +238,10 @@ class Run:
         """One optimizer step; returns the tokens it read, padding not counted."""
         state, batch = self.state, self._batches()[self.state.position]
         learned = sum(len(example.ids) - example.prompt for example in batch)
-        nats, gradients = (
-            self.learn(batch, learned) if self.helpers is None else self.helpers.learn(self, batch, learned)
-        )
+        nats, gradients = self.learn(batch, learned) if self.shares is None else self.shares.learn(self, batch, learned)
         sound = math.isfinite(nats) and math.isfinite(self.optimizer.step(gradients, self._rate()))
         self.loss.forget()
-        if self.helpers is not None:
+        if self.shares is not None:
             self.loss.pull()
         state.broken = 0 if sound else state.broken + 1
         state.nats += nats if sound else 0.0

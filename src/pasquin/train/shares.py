@@ -2,7 +2,7 @@
 
 The loop is that of one machine (`loop.Run`): the same batches in the same order, one optimizer, one evaluation, one
 checkpoint. Only the gradients of a batch are worked out elsewhere, a share a node, and added up in a fixed order, so
-the weights are those of one machine but for the rounding of a sum in another order. Helpers keep nothing between two
+the weights are those of one machine but for the rounding of a sum in another order. Nodes keep nothing between two
 steps: a share whose node died is worked out here. Each step sends all learned weights to every node and as many
 gradients back, so it pays where a share takes longer than that: low-rank training, large batches, fast networks.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pasquin.train.loop import Run
 
 
-class Helpers:
+class Shares:
     """A learner on every node of the Ray cluster this process is connected to (`workers.cluster`)."""
 
     def __init__(

@@ -145,8 +145,9 @@ def lineage(workspace: Workspace, target: str) -> dict[str, Any]:
     Raises UsageError when nothing like it was ever here.
     """
     found = _find(workspace, target)
-    uris = sorted(found.uris) if found else [_canonical(target)]
     stones = read_tombstones(workspace)
+    gone = next((uri for uri in _spellings(target) if uri in stones.uris), _canonical(target))
+    uris = sorted(found.uris) if found else [gone]
     corpora = [
         {
             "corpus": name,
@@ -170,10 +171,15 @@ def lineage(workspace: Workspace, target: str) -> dict[str, Any]:
     }
 
 
+def _spellings(target: str) -> set[str]:
+    """How the URI may stand in the posts: networks' readers write the canonical one, a file's own stays as it was."""
+    address = _canonical(target)
+    return {address, address.rstrip("/"), target.split("?")[0]}
+
+
 def _find(workspace: Workspace, target: str) -> _Found | None:
     """What of the collected posts and the corpora `target` means; None when nothing."""
-    address = _canonical(target)
-    wanted = {address, address.rstrip("/"), target.split("?")[0]}
+    wanted = _spellings(target)
     listed = ", ".join("'" + text.replace("'", "''") + "'" for text in sorted(wanted))
     single = {
         uri

@@ -13,7 +13,7 @@ import pytest
 
 PASQUIN = Path(sys.executable).parent / "pasquin"
 COMMANDS = (
-    *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "train", "generate"),
+    *("init", "collect", "rights", "forget", "lineage", "prepare", "export", "push", "train", "generate"),
     *(
         "curate",
         "publish",

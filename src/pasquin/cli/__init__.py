@@ -18,6 +18,7 @@ from pasquin.cli.command import app
 # isort: off
 from pasquin.cli import posts as posts
 from pasquin.cli import models as models
+from pasquin.cli import handing as handing
 from pasquin.cli import curation as curation
 from pasquin.cli import bots as bots
 from pasquin.cli import endpoint as endpoint

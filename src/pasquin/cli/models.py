@@ -1,4 +1,4 @@
-"""Commands from posts to candidates: prepare, export, train, generate."""
+"""Commands from posts to candidates: prepare, train, generate, tune."""
 
 from __future__ import annotations
 
@@ -98,32 +98,6 @@ def prepare(
             f"Next: pasquin train {corpus} --minutes 7",
         ],
     )
-
-
-@command("export", "pasquin export vc -o vc.csv;  pasquin export vc -o vc.gguf")
-def export(
-    name: Annotated[
-        str, typer.Argument(autocompletion=names.models_or_corpora, help="Name of the corpus; of the model for .gguf.")
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", help="File to write: .csv, .txt or .jsonl of a corpus, .gguf of a model."),
-    ],
-    split: Annotated[str | None, typer.Option(help="Only this split: train, validation or test.")] = None,
-    precision: Annotated[str, typer.Option(help="Of a model's weights: f16, q8_0 or q4_0.")] = "q8_0",
-    directory: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a corpus or a model to a file: the CSV that gpt-2-simple's users know, or GGUF for Ollama and llama.cpp."""
-    from pasquin.export import export_corpus, export_model
-
-    workspace = open_workspace(directory)
-    if output.suffix.lower() == ".gguf":
-        result = export_model(workspace, name, output, precision)
-        print_result(result, as_json, [f"{output}: {result['bytes'] / 1e6:,.0f} MB in {precision}."])
-        return
-    result = export_corpus(workspace, name, output, split=split)
-    print_result(result, as_json, [f"{result['posts']:,} posts in {output}."])
 
 
 @command("train", "pasquin train vc --minutes 7")

@@ -150,9 +150,6 @@ def _learn(
         network.config.use_cache = True
         network.save_pretrained(folder)
         learner.post_format.save(folder)
-        for kept in (card.HISTORY, card.PLOT):
-            if (source / kept).exists():
-                shutil.copyfile(source / kept, folder / kept)
         card.write_card(folder, manifest, workspace.corpus_manifest(str(parent["corpus"])), [])
         manifest["hash"] = file_hash(next(folder.glob("model*.safetensors")))
         write_manifest(folder, manifest)

@@ -1,8 +1,9 @@
-"""Export: a corpus or a model as a file that other programs read.
+"""Export: a corpus or a model as what other programs read.
 
 By the file's suffix: `.csv` has the single column `tweets`, as gpt-2-simple's users know it; `.txt` one post after the
 other with a line of 20 `=` behind each; `.jsonl` every field of every post. `.gguf` is a model, for Ollama and
-llama.cpp.
+llama.cpp; no suffix is a model's directory, for anything that reads Hugging Face's layout (`folder`), which can go to
+their hub as well (`hub`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def export_corpus(workspace: Workspace, name: str, output: Path, split: str | No
     writer = _WRITERS.get(output.suffix.lower())
     if writer is None:
         known = ", ".join([*_WRITERS, ".gguf"])
-        raise UsageError(f"`{output.name}` should end in {known}: the ending says what to write.")
+        raise UsageError(
+            f"`{output.name}` should end in {known}: the ending says what to write (none: a model's directory)."
+        )
     if split is not None and split not in SPLITS:
         raise UsageError(f"There is no split `{split}`; there are {', '.join(SPLITS)}.")
     posts = read_corpus(workspace, name, split)

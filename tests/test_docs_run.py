@@ -59,6 +59,7 @@ ELSEWHERE = {
     "pasquin generate vc -n 100000 --on ray": "a cluster: test_ray.py",
     "pasquin prepare vc --on ray://pasquin-head-svc:10001": "a cluster: test_ray.py",
     "pasquin --install-completion": "would change the shell of whoever runs the tests: test_completion.py",
+    "pasquin push vc someone/vc-parody": "the Hugging Face hub: test_export.py",
     "pasquin train vc --resume": "an interrupted training: test_path.py",
 }
 OWN_FILES = {"csv", "jsonl", "parquet", "text", "twint"}

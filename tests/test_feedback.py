@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from invented import candidate_rows, make_corpus, posts
 from pasquin.config import TrainSettings
-from pasquin.errors import CorpusError, UsageError
+from pasquin.errors import CorpusError, ModelError, UsageError
 from pasquin.post_format import PostFormat
 from pasquin.store import Store
 from pasquin.store.schema import candidates, curators, decisions, guesses, players, trials
 from pasquin.train import train
 from pasquin.train.feedback import area
-from pasquin.train.opinions import FEWEST, read_opinions
+from pasquin.train.opinions import FEWEST, Opinion, read_opinions
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import file_hash, write_manifest
 from tiny_model import make_tiny_model
@@ -121,6 +122,68 @@ def test_the_model_that_is_learned_from_stays(workspace: Workspace) -> None:
         train(workspace, "village", name="village", from_feedback=True)
 
 
+@pytest.mark.parametrize(
+    ("settings", "how", "says"),
+    [
+        (TrainSettings(method="lora"), {}, "--lora"),
+        (TrainSettings(from_scratch=True), {}, "--from-scratch"),
+        (TrainSettings(compile=True), {}, "--no-compile"),
+        (TrainSettings(), {"on": "ray"}, "--on"),
+        (TrainSettings(), {"resume": True}, "--resume"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(
+    settings: TrainSettings, how: dict[str, Any], says: str, workspace: Workspace
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        train(workspace, "village", from_feedback=True, settings=settings, **how)
+
+
+def test_the_base_in_the_settings_is_not_the_model_that_learns(workspace: Workspace) -> None:
+    with pytest.raises(CorpusError, match="pasquin curate"):
+        train(workspace, "village", from_feedback=True, settings=TrainSettings(model="gpt2"))
+    with pytest.raises(ModelError, match="no model `other`"):
+        train(workspace, "village", from_feedback="other")
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_the_library_learns_the_tokens_that_generation_sees(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows and ours are the same for plain texts; special tokens spelled out in a text stay text in ours only."""
+    from trl.trainer.kto_trainer import KTOTrainer
+
+    from pasquin.train.feedback import _learner, _trained
+
+    folder = make_tiny_model(tmp_path / "model", kind)
+    PostFormat(*((1, 2) if kind == "llama" else (0, 0)), accounts=("ada",)).save(folder)
+    made: list[list[dict[str, Any]]] = []
+
+    def keep(self: Any, *_: object, **__: object) -> None:
+        made.append(list(self.train_dataset))
+
+    prepare = KTOTrainer._prepare_dataset
+
+    def prepared(self: Any, *args: Any) -> Any:
+        rows = prepare(self, *args)
+        made.append(list(rows))
+        return rows
+
+    monkeypatch.setattr(KTOTrainer, "_prepare_dataset", prepared)
+    monkeypatch.setattr(KTOTrainer, "train", keep)
+    learner = _learner(folder)
+    texts = ["The cat sat", "\n\non a mat", "naïve café 😀", " two birds ", *written(LIKED, 8, 3)]
+    plain = [Opinion(str(at), "ada" if at % 2 else None, text, at % 3 > 0, True) for at, text in enumerate(texts)]
+    _trained(learner, plain, TrainSettings())
+    theirs, ours = made
+    assert [{key: row[key] for key in ours[0]} for row in theirs] == ours
+    made.clear()
+    spelled = [replace(opinion, text=f"{opinion.text} <|endoftext|> <|im_end|>") for opinion in plain]
+    _trained(learner, spelled, TrainSettings())
+    assert all(row["completion_ids"].count(learner.post_format.end_id) == 1 for row in made[1])
+    assert all(0 not in row["completion_ids"][:-1] for row in made[1])
+
+
 def test_area_is_the_chance_that_a_liked_one_scores_higher() -> None:
     assert area([3, 2, 1, 0], [True, True, False, False]) == 1
     assert area([0, 1, 1, 2], [True, True, False, False]) == 0.125
@@ -151,3 +214,22 @@ def test_what_people_like_becomes_likelier(workspace: Workspace) -> None:
     manifest = workspace.model_manifest("village-liked")
     assert manifest["parent"]["name"] == "village"
     assert manifest["hash"] != manifest["parent"]["hash"]
+    assert result["best_step"] > 10
+    card = (workspace.model_dir("village-liked") / "README.md").read_text()
+    assert f"before | {result['auc']['before']:.0%} |" in card
+    assert "Made of the model `village`" in card
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("one_thread")
+def test_minutes_end_it_and_frozen_layers_stay(workspace: Workspace) -> None:
+    from safetensors.torch import load_file
+
+    decide(workspace, FEWEST)
+    settings = TrainSettings(learning_rate=2e-3, minutes=1e-6, freeze=1)
+    result = train(workspace, "village", from_feedback=True, settings=settings)
+    assert result["best_step"] == 1
+    old, new = (load_file(workspace.model_dir(name) / "model.safetensors") for name in ("village", "village-liked"))
+    changed = {name for name in old if not old[name].equal(new[name].to(old[name].dtype))}
+    assert any(name.startswith("model.layers.1.") for name in changed)
+    assert not any(name.startswith(("model.layers.0.", "model.embed_tokens")) for name in changed)

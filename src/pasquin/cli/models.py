@@ -148,7 +148,7 @@ def train(
     settings = load(
         TrainSettings,
         workspace.toml,
-        model=model,
+        model=None if from_feedback else model,
         method="full" if full else "lora" if lora else None,
         minutes=minutes,
         epochs=epochs,
@@ -164,7 +164,7 @@ def train(
         corpus,
         name=name,
         resume=resume,
-        from_feedback=from_feedback,
+        from_feedback=(model or True) if from_feedback else False,
         settings=settings,
         on=on,
         progress=terminal(),

@@ -35,7 +35,7 @@ def train(
     *,
     name: str | None = None,
     resume: bool | Literal["auto"] = False,
-    from_feedback: bool = False,
+    from_feedback: bool | str = False,
     settings: TrainSettings | None = None,
     on: str | None = None,
     progress: Progress | None = None,
@@ -51,14 +51,17 @@ def train(
     finished model of the same name stays usable until the new one replaces it. `on` a Ray cluster (see
     `workers.open_workers`) every node works out a share of each batch.
 
-    With `from_feedback` the model of the corpus (or `settings.model`) learns what people liked of what was generated
+    With `from_feedback` the corpus's model (or the model of that name) learns what people liked of what was generated
     (`feedback`), and becomes a new one, by default called as before with `-liked` behind.
 
     Raises CorpusError (missing, too small), ModelError (base model or checkpoint unusable), NetworkError (base model
     out of reach), ResourceError (disk, memory), UsageError (settings), Interrupted (Ctrl-C; the state is saved).
     """
     if from_feedback:
-        return _from_feedback(workspace, corpus, name, settings or TrainSettings(), progress or Silent(), resume)
+        parent = from_feedback if isinstance(from_feedback, str) else corpus
+        settings, progress = settings or TrainSettings(), progress or Silent()
+        _refuse_what_people_cannot_teach(settings, resume, on)
+        return _from_feedback(workspace, corpus, parent, name, settings, progress)
     name = check_name(name or corpus, "model")
     progress = progress or Silent()
     settings = settings or TrainSettings()
@@ -82,15 +85,13 @@ def train(
 def _from_feedback(
     workspace: Workspace,
     corpus: str,
+    parent: str,
     name: str | None,
     settings: TrainSettings,
     progress: Progress,
-    resume: bool | Literal["auto"],
 ) -> dict[str, Any]:
-    """`train`, of a model that is there, from what people said."""
-    if resume is True:
-        raise UsageError("Learning from people takes minutes and cannot be resumed: leave out --resume.")
-    parent = check_name(settings.model if "model" in settings.model_fields_set else corpus, "model")
+    """`train`, of the model `parent` that is there, from what people said."""
+    parent = check_name(parent, "model")
     name = check_name(name or f"{parent}-liked", "model")
     posts = _posts(workspace, corpus)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -98,6 +99,21 @@ def _from_feedback(
 
     with workspace.lock(f"train-{name}"):
         return learn_from_feedback(workspace, parent, name, posts, settings, progress)
+
+
+def _refuse_what_people_cannot_teach(settings: TrainSettings, resume: bool | Literal["auto"], on: str | None) -> None:
+    """Raise UsageError for what learning from people would pass over in silence."""
+    why = "Learning from people"
+    if resume is True:
+        raise UsageError(f"{why} takes minutes and cannot be resumed: leave out --resume.")
+    if on is not None:
+        raise UsageError(f"{why} takes minutes and one machine: leave out --on.")
+    if settings.method == "lora":
+        raise UsageError(f"{why} trains whole weights: leave out --lora, or say --full where pasquin.toml says lora.")
+    if settings.from_scratch:
+        raise UsageError(f"{why} goes on from a model that is there: leave out --from-scratch.")
+    if settings.compile:
+        raise UsageError(f"{why} is too short to compile the model for: say --no-compile.")
 
 
 def _posts(workspace: Workspace, corpus: str) -> dict[str, list[CorpusPost]]:

@@ -45,7 +45,8 @@ def learn_from_feedback(
 ) -> dict[str, Any]:
     """Make the model `name` of the model `parent` and what people said of texts of its corpus; `posts` are that corpus.
 
-    Of the settings `epochs`, `steps`, `learning_rate` and `seed` matter. Returns what `train` returns, and `parent`,
+    Of the settings `epochs`, `steps`, `minutes`, `learning_rate`, `freeze` and `seed` matter. Returns what `train`
+    returns (`best_step` is the last one, which is kept), and `parent`,
     `feedback: {liked, disliked, held_out}` and `auc: {before, after, reward}`: the chance that of a liked and a
     disliked held-out text the liked one is likelier (a token) to the model before and after, and that it gained more.
 
@@ -91,10 +92,13 @@ def _learn(
     from pasquin.train.checkpoint import weight_errors
     from pasquin.train.evaluate import COPY_SAMPLES, CopyProbe, Validation, sample
     from pasquin.train.examples import encode, evaluation_posts
+    from pasquin.train.learner import freeze_lower
     from pasquin.train.loss import Loss
 
     source = workspace.model_dir(str(parent["name"]))
     learner = _learner(source)
+    if settings.freeze:
+        freeze_lower(learner.network, settings.freeze, "full")
     held_out = [opinion for opinion in opinions if opinion.held_out]
     posts_held_out = encode(evaluation_posts(posts["validation"]), learner.post_format, learner.tokenizer, 1024)
     validation = Validation(posts_held_out, learner.post_format.end_id)
@@ -104,11 +108,11 @@ def _learn(
     learned = [opinion for opinion in opinions if not opinion.held_out]
     progress.say(f"Learning from {len(learned):,} opinions; {len(held_out):,} are kept back to measure with.")
     with _interruptions():
-        _trained(learner, learned, settings)
+        steps, passes = _trained(learner, learned, settings)
     seconds = time.monotonic() - began
     loss = Loss(learner)
     bits["after"], after = validation.bits_per_byte(loss), _likelihoods(loss, held_out)
-    tokens = round(sum(len(_example(learner, one)[0]) for one in learned) * (settings.epochs or EPOCHS))
+    tokens = round(sum(len(_example(learner, one)[0]) for one in learned) * passes)
     liked = [opinion.liked for opinion in held_out]
     auc = {
         "before": area([score / length for score, length in before], liked),
@@ -122,7 +126,7 @@ def _learn(
         "tokens": tokens,
         "tokens_per_second": round(tokens / max(seconds, 1e-9), 1),
         "bits_per_byte": {key: round(value, 4) for key, value in bits.items()},
-        "best_step": 0,
+        "best_step": steps,
         "verbatim_rate": round(CopyProbe(posts["train"]).rate(sample(learner, COPY_SAMPLES, settings.seed)), 4),
         "parent": str(parent["name"]),
         "feedback": {
@@ -209,22 +213,18 @@ def _likelihoods(loss: Any, opinions: Sequence[Opinion]) -> list[tuple[float, in
     return found
 
 
-def _trained(learner: Any, opinions: Sequence[Opinion], settings: TrainSettings) -> None:
-    """Let trl change the learner's weights."""
+def _trained(learner: Any, opinions: Sequence[Opinion], settings: TrainSettings) -> tuple[int, float]:
+    """Let trl change the learner's weights; how many steps it took, and how many passes over the opinions."""
     import datasets
     import torch
     import transformers
     from trl.trainer.kto_config import KTOConfig
     from trl.trainer.kto_trainer import KTOTrainer
 
-    decode = learner.hf_tokenizer.decode
-    rows = []
-    for opinion in opinions:
-        ids, prompt = _example(learner, opinion)
-        rows.append({"prompt": decode(ids[:prompt]), "completion": opinion.text, "label": opinion.liked})
-    # Shuffled once: trl pairs each text with its neighbour's prompt beforehand, and so keeps to the order given.
-    random.Random(settings.seed).shuffle(rows)
-    liked = sum(row["label"] for row in rows)
+    # Shuffled once: a text is paired with its neighbour's prompt beforehand, so the order given is kept to.
+    opinions = random.Random(settings.seed).sample(opinions, len(opinions))
+    rows = _rows(learner, opinions)
+    liked = sum(opinion.liked for opinion in opinions)
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
@@ -236,8 +236,8 @@ def _trained(learner: Any, opinions: Sequence[Opinion], settings: TrainSettings)
                 max_steps=settings.steps or -1,
                 learning_rate=settings.learning_rate or LEARNING_RATE,
                 per_device_train_batch_size=BATCH,
-                desirable_weight=max(1.0, (len(rows) - liked) / max(1, liked)),
-                undesirable_weight=max(1.0, liked / max(1, len(rows) - liked)),
+                desirable_weight=max(1.0, (len(opinions) - liked) / max(1, liked)),
+                undesirable_weight=max(1.0, liked / max(1, len(opinions) - liked)),
                 max_length=min(learner.context, 1024),
                 train_sampling_strategy="sequential",
                 gradient_checkpointing=False,
@@ -249,15 +249,61 @@ def _trained(learner: Any, opinions: Sequence[Opinion], settings: TrainSettings)
                 logging_strategy="no",
                 disable_tqdm=True,
             )
-            KTOTrainer(
+            trainer = KTOTrainer(
                 model=learner.network,
                 args=config,
-                train_dataset=datasets.Dataset.from_list(rows),
+                train_dataset=datasets.Dataset.from_list(_as_text(learner, opinions)),
                 processing_class=learner.hf_tokenizer,
-            ).train()
+                callbacks=[_bound(settings.minutes)],
+            )
+            # Its own tokens are of prompt and text in one piece, where a special token spelled out is special.
+            trainer.train_dataset = datasets.Dataset.from_list(rows)
+            trainer.train()
+            return int(trainer.state.global_step), float(trainer.state.epoch or 0)
     finally:
         transformers.logging.set_verbosity(level)
         datasets.enable_progress_bars()
+
+
+def _rows(learner: Any, opinions: Sequence[Opinion]) -> list[dict[str, Any]]:
+    """What trl makes of `_as_text`, with the tokens that generation will see. Within a batch each prompt also has the
+    text of the opinion before, from which the method estimates how far the model has moved."""
+    examples = [_example(learner, opinion) for opinion in opinions]
+    texts = [list(ids[prompt:]) for ids, prompt in examples]
+    rows = []
+    for at, ((ids, prompt), opinion) in enumerate(zip(examples, opinions, strict=True)):
+        before = at - 1 if at % BATCH else min(at + BATCH, len(texts)) - 1
+        rows.append(
+            {
+                "label": opinion.liked,
+                "prompt_ids": list(ids[:prompt]),
+                "completion_ids": texts[at],
+                "KL_completion_ids": texts[before],
+            }
+        )
+    return rows
+
+
+def _as_text(learner: Any, opinions: Sequence[Opinion]) -> list[dict[str, Any]]:
+    rows = []
+    for opinion in opinions:
+        ids, prompt = _example(learner, opinion)
+        shown = learner.hf_tokenizer.decode(ids[:prompt])
+        rows.append({"prompt": shown, "completion": opinion.text, "label": opinion.liked})
+    return rows
+
+
+def _bound(minutes: float | None) -> Any:
+    """What ends a training of transformers after so many minutes."""
+    from transformers import TrainerCallback
+
+    end = time.monotonic() + 60 * minutes if minutes else float("inf")
+
+    class Bound(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            control.should_training_stop |= time.monotonic() >= end
+
+    return Bound()
 
 
 @contextmanager

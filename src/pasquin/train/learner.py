@@ -98,7 +98,7 @@ def load_learner(
     use_short_rows(network)
     method = settings.method or ("full" if network.num_parameters() <= FULL_PARAMETERS else "lora")
     if settings.freeze:
-        _freeze(network, settings.freeze, method)
+        freeze_lower(network, settings.freeze, method)
     if method == "lora":
         network = _low_rank(network, added)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -123,7 +123,7 @@ def peak_rate(settings: TrainSettings, method: Method) -> float:
     return settings.learning_rate or (SCRATCH_LEARNING_RATE if settings.from_scratch else LEARNING_RATES[method])
 
 
-def _freeze(network: Any, lower: int, method: Method) -> None:
+def freeze_lower(network: Any, lower: int, method: Method) -> None:
     """Leave the embeddings and the `lower` first layers as they are."""
     import torch
 

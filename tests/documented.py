@@ -52,4 +52,4 @@ def answers_as_documented(
 
             with suppress(Unsatisfiable):  # nothing about this operation can be made invalid
                 run()
-    assert tried >= at_least
+    assert tried >= at_least, f"{tried} requests"

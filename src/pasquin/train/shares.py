@@ -36,7 +36,7 @@ class Shares:
         progress: Progress,
         base: Path | None = None,
     ) -> None:
-        """Load the base model on every node. Raises what keeps a node from it."""
+        """Load the base model on every node. One that dies meanwhile is done without; raises what keeps one from it."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -48,17 +48,16 @@ class Shares:
                 here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 options = ray.remote(_Helper).options(num_cpus=cores, scheduling_strategy=here)
                 self._actors.append(options.remote(settings, accounts, bf16, base, __version__))
-        for actor in self._actors:
+        for actor in list(self._actors):
             try:
                 ray.get(actor.ready.remote())
+            except ray.exceptions.RayActorError as exc:
+                if exc.actor_init_failed:
+                    raise _refusal(exc) from exc
+                self._actors.remove(actor)
+                progress.say(f"A node is gone; {len(self._actors)} are left.")
             except ray.exceptions.RayError as exc:
-                cause = getattr(exc, "cause", None)
-                if isinstance(cause, PasquinError):
-                    raise cause from exc
-                raise ResourceError(
-                    f"A node of the Ray cluster cannot help with training ({str(exc).splitlines()[-1]}). "
-                    "See that it has the memory and the base model, then run the same command again."
-                ) from exc
+                raise _refusal(exc) from exc
         progress.say(f"{len(self._actors)} nodes work out gradients.")
 
     def learn(self, run: Run, batch: list[Example], learned: int) -> tuple[float, Gradients]:
@@ -93,6 +92,17 @@ class Shares:
         """Free the nodes."""
         for actor in self._actors:
             self._ray.kill(actor)
+
+
+def _refusal(exc: Exception) -> PasquinError:
+    """What keeps a node from helping: its own word where it has one of ours."""
+    cause = getattr(exc, "cause", None)
+    if isinstance(cause, PasquinError):
+        return cause
+    return ResourceError(
+        f"A node of the Ray cluster cannot help with training ({str(exc).splitlines()[-1]}). "
+        "See that it has the memory and the base model, then run the same command again."
+    )
 
 
 class _Helper:

@@ -83,7 +83,7 @@ def test_the_fastest_engine_that_can_run_a_model_is_chosen(model: Path, gpt2: Pa
 def test_an_engine_that_cannot_run_the_model_says_why(gpt2: Path) -> None:
     with pytest.raises(ModelError, match="this one is `gpt2`"):
         choose_engine(gpt2, "openvino")
-    with pytest.raises(UsageError, match=r"no engine `turbo`; there are openvino, transformers"):
+    with pytest.raises(UsageError, match=r"no engine `turbo`; there are vllm, openvino, transformers"):
         choose_engine(gpt2, "turbo")
 
 

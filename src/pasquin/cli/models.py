@@ -241,7 +241,7 @@ def generate(
     batch: Annotated[int | None, typer.Option(help="Sequences generated at a time.")] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="openvino or transformers (default: the fastest that can), or openai: see --base-url."),
+        typer.Option(help="vllm, openvino or transformers (default: the fastest that can), or openai: see --base-url."),
     ] = None,
     base_url: Annotated[
         str | None,

@@ -256,6 +256,7 @@ def _trained(learner: Any, opinions: Sequence[Opinion], settings: TrainSettings)
                 processing_class=learner.hf_tokenizer,
                 callbacks=[_bound(settings.minutes)],
             )
+            trainer.remove_callback(transformers.PrinterCallback)  # it prints to stdout, which is for results
             # Its own tokens are of prompt and text in one piece, where a special token spelled out is special.
             trainer.train_dataset = datasets.Dataset.from_list(rows)
             trainer.train()

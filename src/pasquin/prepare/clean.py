@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 from pasquin.config import PrepareSettings
+from pasquin.screen.language import language
+from pasquin.screen.safety import is_personal
 from pasquin.texts import normalise, remove_links
 
 REASONS: Final = {
@@ -69,16 +71,10 @@ def clean(
         text = without
     text = _without_tags(text, settings)
     reason = _length_reason(text, settings)
-    if reason is None and settings.languages:
-        from pasquin.screen.language import language
-
-        if language(text) not in (None, *settings.languages):
-            reason = "language"
-    if reason is None and settings.drop_personal:
-        from pasquin.screen.safety import is_personal
-
-        if is_personal(text):
-            reason = "personal"
+    if reason is None and settings.languages and language(text) not in (None, *settings.languages):
+        reason = "language"
+    if reason is None and settings.drop_personal and is_personal(text):
+        reason = "personal"
     return text, reason
 
 

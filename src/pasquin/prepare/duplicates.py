@@ -8,6 +8,10 @@ similarity s is found with probability 1 - (1 - s^3)^50: 0.998 at 0.5, over 0.99
 Ullman, Mining of Massive Datasets, 3.4.2). Chance agreements grow with the square of the number of texts, so beyond
 there are 50 bands of 4, which have a twentieth of them: 0.96 at 0.5, 0.999 at 0.6, over 0.999999 at 0.8.
 
+Of suspects the sketches are compared first, a bit of each place of a digest: three words side by side, so that the many
+that agree by chance cost little. Of those left each text keeps the `_CLOSEST` earlier ones in every band, whose digests
+are compared, and of what is still left the real similarity.
+
 Texts are judged in order, and each against those kept before it, so every near-duplicate that is dropped is a near copy
 of a text that stays. Where more than `MAX_SUSPECTS` texts agree in a band (templates by the thousand), each is first
 compared with the first few of them, and of what is left then only with those nearest in length.
@@ -20,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pasquin.prepare.signatures import digests, similarities
+from pasquin.prepare.signatures import digests, similarities, sketches
 from pasquin.texts import comparable
 
 if TYPE_CHECKING:
@@ -37,7 +41,13 @@ _DEVIATIONS: Final = 4.0
 """A suspect is not checked when its estimated similarity is so many standard deviations too low (1 in 30,000)."""
 _NEAREST: Final = 32
 """And of what is left then, each with so many that are nearest to it in length."""
-_PAIRS: Final = 2**14
+_CLOSEST: Final = 4
+"""In one band a text is compared with so many earlier ones at most: where thousands of texts are all a little alike
+there are millions of pairs, and the closest few of each text find its copies and hold the cluster together."""
+_HELD: Final = 2**20
+"""Pairs of a band that are kept waiting before only the closest stay."""
+_PAIRS: Final = 2**15
+"""Pairs that are looked at together; what is known of them fits into a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -71,50 +81,123 @@ def band_keys(found: NDArray[np.uint16], bands: Banding) -> NDArray[np.uint32]:
     return np.ascontiguousarray((keys >> np.uint64(16)).astype(np.uint32).T)
 
 
-def suspects(keys: NDArray[np.uint32], sizes: NDArray[Any], least: float, *, leaders: bool) -> Iterator[NDArray[Any]]:
-    """Pairs of texts that agree in one band and whose sizes allow the similarity `least`, in pieces.
-
-    `keys` (n,) are the band's. Where more than `MAX_SUSPECTS` agree, pairs with the first `_LEADERS` of them
-    (`leaders`), or with the `_NEAREST` in size (not `leaders`).
+@dataclass(frozen=True)
+class Agreeing:
+    """The texts that agree with others in one band, group by group: `places` are their numbers, in each group in order;
+    group i begins at `begins[i]` and has `lengths[i]`, at least two.
     """
+
+    places: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    crowded: NDArray[np.uint32]
+    """The keys that more than `MAX_SUSPECTS` texts have."""
+
+
+def agreeing(keys: NDArray[np.uint32]) -> Agreeing:
+    """Group texts by their `keys` (n,) of a band."""
     import numpy as np
 
     marked = (keys.astype(np.uint64) << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64)
     marked.sort()
-    places = (marked & np.uint64(2**32 - 1)).astype(np.int64)
-    agreed = marked >> np.uint64(32)
+    agreed = (marked >> np.uint64(32)).astype(np.uint32)
     begins = np.flatnonzero(np.concatenate([[True], agreed[1:] != agreed[:-1]])) if len(keys) else np.empty(0, int)
     lengths = np.diff(np.append(begins, len(keys)))
-    last = np.repeat(begins + lengths, lengths)  # where the group of each place ends
-    large = np.flatnonzero(lengths > MAX_SUSPECTS)
-    whole = np.repeat(lengths <= MAX_SUSPECTS, lengths)
-    for group in large:
-        members = places[begins[group] : begins[group] + lengths[group]]
-        if leaders:
-            for first in members[:_LEADERS]:
-                yield from _possible(np.full(len(members), first), members, sizes, least)
-        else:
-            members[:] = members[np.lexsort((members, sizes[members]))]
-    active = np.flatnonzero(whole if leaders else np.ones(len(keys), bool))
-    for step in range(1, MAX_SUSPECTS):
-        active = active[(active + step < last[active]) & (whole[active] | (step <= _NEAREST))]
-        if not len(active):
-            break
-        yield from _possible(places[active], places[active + step], sizes, least)
+    several = lengths > 1
+    places = (marked[np.repeat(several, lengths)] & np.uint64(2**32 - 1)).astype(np.int64)
+    crowded = agreed[begins[lengths > MAX_SUSPECTS]]
+    lengths = lengths[several]
+    return Agreeing(places, np.cumsum(lengths) - lengths, lengths, crowded)
 
 
-def _possible(
-    ones: NDArray[Any], others: NDArray[Any], sizes: NDArray[Any], least: float
-) -> Iterator[NDArray[np.int64]]:
-    """Pairs whose sizes allow the similarity: sets of sizes a < b have a Jaccard of at most a / b."""
+def suspects(
+    band: Agreeing, sizes: NDArray[Any], sketches: NDArray[np.uint64], least: float, *, leaders: bool
+) -> NDArray[np.int64]:
+    """Pairs (m, 2) of texts that agree in a band and whose `sizes` (n,) and `sketches` (n, words) allow the similarity
+    `least`; of each text only those with the `_CLOSEST` earlier ones.
+
+    Where more than `MAX_SUSPECTS` agree, they are looked for among the first `_LEADERS` of them (`leaders`), or the
+    `_NEAREST` in size (not `leaders`).
+    """
     import numpy as np
 
-    a, b = sizes[ones], sizes[others]
-    good = (np.minimum(a, b) >= least * np.maximum(a, b)) & (ones != others)
-    ones, others = ones[good], others[good]
-    for begin in range(0, len(ones), _PAIRS):
-        some = slice(begin, begin + _PAIRS)
-        yield np.stack([np.minimum(ones[some], others[some]), np.maximum(ones[some], others[some])], 1)
+    pairs, distances, held = [np.empty((0, 2), np.int64)], [np.empty(0, np.uint16)], 0
+    for some, away in _looked_at(band, sizes, sketches, least, leaders=leaders):
+        pairs.append(some)
+        distances.append(away)
+        held += len(some)
+        if held > _HELD:
+            few, away = _closest(np.concatenate(pairs), np.concatenate(distances))
+            pairs, distances, held = [few], [away], 0
+    return _closest(np.concatenate(pairs), np.concatenate(distances))[0]
+
+
+def _closest(pairs: NDArray[Any], distances: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """For each later text of `pairs` the `_CLOSEST` earlier ones."""
+    import numpy as np
+
+    order = np.argsort((pairs[:, 1] << 16) | distances, kind="stable")
+    later = pairs[order, 1]
+    begins = np.flatnonzero(np.append(True, later[1:] != later[:-1])) if len(later) else later
+    rank = np.arange(len(later)) - np.repeat(begins, np.diff(np.append(begins, len(later))))
+    few = order[rank < _CLOSEST]
+    return pairs[few], distances[few]
+
+
+def _looked_at(
+    band: Agreeing, sizes: NDArray[Any], sketches: NDArray[np.uint64], least: float, *, leaders: bool
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
+    """Possible pairs of a band and their distances, in pieces, the same ones in the same order every time."""
+    import numpy as np
+
+    places, last = band.places, np.repeat(band.begins + band.lengths, band.lengths)
+    large = band.lengths > MAX_SUSPECTS
+    inside = np.repeat(large, band.lengths)
+    if not leaders:
+        group = np.repeat(np.arange(len(large)), band.lengths)
+        places = places[np.lexsort((places, np.where(inside, sizes[places], 0), group))]
+    looks = _Looks(places, sizes[places], sketches[places], least)
+    if leaders:
+        members = np.flatnonzero(inside)
+        for number in range(_LEADERS):
+            yield from looks.possible(np.repeat(band.begins[large] + number, band.lengths[large]), members)
+    active = np.flatnonzero(~inside if leaders else np.ones(len(places), bool))
+    for step in range(1, MAX_SUSPECTS):
+        active = active[(active + step < last[active]) & (~inside[active] | (step <= _NEAREST))]
+        if not len(active):
+            break
+        yield from looks.possible(active, active + step)
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What is known of texts at a glance, in the order in which pairs are formed of them."""
+
+    places: NDArray[np.int64]
+    sizes: NDArray[Any]
+    sketches: NDArray[np.uint64]
+    least: float
+
+    def possible(
+        self, ones: NDArray[Any], others: NDArray[Any]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
+        """Pairs that may be similar enough, and in how many bits they differ: sets of sizes a < b have a Jaccard of at
+        most a / b, and sketches of a similarity s differ in (1 - s) / 2 of their bits, more or less.
+        """
+        import numpy as np
+
+        bits, differing = 64 * self.sketches.shape[1], (1 - self.least) / 2
+        most = bits * differing + _DEVIATIONS * math.sqrt(bits * differing * (1 - differing))
+        for begin in range(0, len(ones), _PAIRS):
+            one, other = ones[begin : begin + _PAIRS], others[begin : begin + _PAIRS]
+            a, b = self.sizes[one], self.sizes[other]
+            good = (np.minimum(a, b) >= self.least * np.maximum(a, b)) & (one != other)
+            one, other = one[good], other[good]
+            distances = np.bitwise_count(self.sketches[one] ^ self.sketches[other]).sum(1, dtype=np.uint16)
+            good = distances <= most
+            if good.any():
+                one, other = self.places[one[good]], self.places[other[good]]
+                yield np.stack([np.minimum(one, other), np.maximum(one, other)], 1), distances[good]
 
 
 class Digests(Protocol):
@@ -134,10 +217,13 @@ def promising(pairs: NDArray[Any], found: Digests, least: float) -> NDArray[Any]
     import numpy as np
 
     bound = least - _DEVIATIONS * math.sqrt(least * (1 - least) / orders)
-    same = found[pairs[:, 0]] == found[pairs[:, 1]]
-    agree = np.bitwise_count(same.view(np.uint64)).sum(1, dtype=np.uint16)  # eight places at a time
-    likely: NDArray[Any] = pairs[agree >= bound * orders]
-    return likely
+    likely = [np.empty((0, 2), np.int64)]
+    for begin in range(0, len(pairs), _PAIRS):
+        some = pairs[begin : begin + _PAIRS]
+        same = found[some[:, 0]] == found[some[:, 1]]
+        agree = np.bitwise_count(same.view(np.uint64)).sum(1, dtype=np.uint16)  # eight places at a time
+        likely.append(some[agree >= bound * orders])
+    return np.concatenate(likely)
 
 
 def unique_pairs(pairs: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
@@ -155,7 +241,7 @@ def exact_duplicates(marks: NDArray[Any]) -> NDArray[np.int64]:
     """For each text the first that is compared alike, itself mostly. `marks` uint64 (n, 2) are 128 bits of a hash."""
     import numpy as np
 
-    order = np.lexsort((np.arange(len(marks)), marks[:, 1], marks[:, 0]))
+    order = np.lexsort((marks[:, 1], marks[:, 0]))  # the first of equal ones stays first
     ordered = marks[order]
     new = np.ones(len(marks), bool)
     new[1:] = (ordered[1:] != ordered[:-1]).any(1)
@@ -254,31 +340,23 @@ def find_duplicates(
     alone = np.array(list(firsts.values()), np.int64)
     bands = banding(len(alone))
     found, sizes = digests([keys[position] for position in alone], bands.orders)
-    every_key, least = band_keys(found, bands), least_similarity(near_threshold)
+    every_key, sketched, least = band_keys(found, bands), sketches(found), least_similarity(near_threshold)
     judge = Judge(len(texts), near_threshold)
     wanted = list(every_key)  # then of each band the keys that are worth a second look
     for leaders in (True, False):
         some = []
-        for band, only in zip(every_key, wanted, strict=True):
-            looked_at = np.flatnonzero(~judge.near[alone] & (leaders | np.isin(band, only)))
-            pairs = suspects(band[looked_at], sizes[looked_at], least, leaders=leaders)
-            some += [promising(looked_at[few], found, least) for few in pairs]
+        for number, band in enumerate(every_key):
+            looked_at = np.flatnonzero(~judge.near[alone] & np.isin(band, wanted[number]))
+            groups = agreeing(band[looked_at])
+            wanted[number] = groups.crowded
+            pairs = suspects(groups, sizes[looked_at], sketched[looked_at], least, leaders=leaders)
+            some.append(promising(looked_at[pairs], found, least))
         every_pair = alone[unique_pairs(some)]
         alike = similarities(keys, every_pair[:, 0], every_pair[:, 1])
         judge.add(every_pair[alike >= least], alike[alike >= least])
-        wanted = [crowded(band) for band in every_key]
     advance(len(texts))
     reasons = ["duplicate" if first[i] != i else "near_duplicate" if judge.near[i] else None for i in range(len(texts))]
     return Duplicates(reasons, judge.clusters(first).tolist())
-
-
-def crowded(keys: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Those keys of a band (n,) that more than `MAX_SUSPECTS` texts have."""
-    import numpy as np
-
-    values, counts = np.unique(keys, return_counts=True)
-    many: NDArray[np.uint32] = values[counts > MAX_SUSPECTS]
-    return many
 
 
 def shingle_set(key: str) -> frozenset[str]:

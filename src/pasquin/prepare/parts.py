@@ -7,21 +7,22 @@ done again, by another worker or in another run. What it returns is small.
     texts-00007.parquet  position and text of the kept ones
     digests-00007.npy    their MinHash digests: uint16 (n, orders)
     bands-00007.npy      what the bands of those are compared by: uint32 (bands, n)
+    sketches-00007.npy   a bit of each place of the digests: uint64 (n, orders // 64)
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pasquin.config import PrepareSettings
 from pasquin.prepare.clean import REASONS, clean
-from pasquin.prepare.duplicates import Banding, band_keys, crowded, promising, suspects, unique_pairs
+from pasquin.prepare.duplicates import Banding, agreeing, band_keys, promising, suspects, unique_pairs
 from pasquin.prepare.inputs import ORDERED, database
-from pasquin.prepare.signatures import digests, similarities
+from pasquin.prepare.signatures import digests, similarities, sketches
 from pasquin.prepare.splits import draw
 from pasquin.texts import comparable
 from pasquin.workspace.files import replacing
@@ -35,8 +36,6 @@ CODES: Final = {reason: number for number, reason in enumerate(REASONS, 1)}
 """How reasons are written in arrays; 0 is none."""
 PART: Final = 20_480
 """Posts of a part."""
-_AT_ONCE: Final = 2**15
-"""Suspects whose digests are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,7 @@ def _clean(job: CleanJob) -> None:
         marks = b"".join(hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=16).digest() for key in keys)
         _save(_path(job.parts, "digests", job.number), found)
         _save(_path(job.parts, "bands", job.number), band_keys(found, job.bands))
+        _save(_path(job.parts, "sketches", job.number), sketches(found))
         columns = {"position": np.array(positions, np.int64), "text": np.array(texts, object)}
         connection.register("kept", columns)
         with replacing(_path(job.parts, "texts", job.number)) as temporary:
@@ -134,39 +134,57 @@ def _path(folder: Path, kind: str, number: int) -> Path:
 
 @dataclass(frozen=True)
 class BandJob:
-    """Find the suspects in one `band` among the texts whose rows (over all parts) are in the file `rows`."""
+    """Find the suspects in one `band` among the texts whose rows (over all parts) are in the file `rows`, and of these
+    among those whose keys are in one slice of `slices`: all that agree are in the same.
+    """
 
     parts: Path
     number_of_parts: int
     rows: Path
-    sizes: Path
+    known: Path
     least: float
     leaders: bool
     band: int
+    slice: int
+    slices: int
     only: NDArray[np.uint32] | None = None
     """Keys of the band that are worth a second look; all when None."""
+
+
+def put_together(parts: Path, number_of_parts: int, sizes: NDArray[np.int32], known: Path) -> None:
+    """Leave sizes and sketches of all texts in the folder `known`, where the workers look at them."""
+    import numpy as np
+
+    known.mkdir(exist_ok=True)
+    _save(known / "sizes.npy", sizes)
+    pieces = [_mapped(_path(parts, "sketches", number)) for number in range(number_of_parts)]
+    with replacing(known / "sketches.npy") as temporary, temporary.open("wb") as handle:
+        np.lib.format.write_array_header_1_0(
+            handle, {"descr": "<u8", "fortran_order": False, "shape": (len(sizes), pieces[0].shape[1])}
+        )
+        for piece in pieces:
+            handle.write(np.ascontiguousarray(piece).data)
 
 
 def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """Promising pairs of rows (n, 2), and the keys that more texts have than can all be compared."""
     import numpy as np
 
-    rows, sizes = np.load(job.rows), np.load(job.sizes)
+    rows = _mapped(job.rows)
     load = [_mapped(_path(job.parts, "bands", n))[job.band] for n in range(job.number_of_parts)]
     keys = np.concatenate(load)[rows]
+    if job.slices > 1:
+        chosen = keys // np.uint32(-(-(2**32) // job.slices)) == job.slice
+        rows, keys = rows[chosen], keys[chosen]
     if job.only is not None:
         chosen = np.isin(keys, job.only)
         rows, keys = rows[chosen], keys[chosen]
+    groups = agreeing(keys)
+    groups = replace(groups, places=rows[groups.places].astype(np.int64))
+    sizes, sketched = _mapped(job.known / "sizes.npy"), _mapped(job.known / "sketches.npy")
     found = _Digests(job.parts, job.number_of_parts)
-    some, waiting = [np.empty((0, 2), np.int64)], [np.empty((0, 2), np.int64)]
-    for pairs in suspects(keys, sizes[rows], job.least, leaders=job.leaders):
-        waiting.append(rows[pairs])
-        if sum(map(len, waiting)) >= _AT_ONCE:
-            some.append(promising(np.concatenate(waiting), found, job.least))
-            waiting.clear()
-    if waiting:
-        some.append(promising(np.concatenate(waiting), found, job.least))
-    return unique_pairs(some), crowded(keys)
+    pairs = suspects(groups, sizes, sketched, job.least, leaders=job.leaders)
+    return unique_pairs([promising(pairs, found, job.least)]), groups.crowded
 
 
 def _mapped(path: Path) -> NDArray[Any]:

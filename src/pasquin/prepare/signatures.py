@@ -77,6 +77,18 @@ def digests(keys: Sequence[str], orders: int) -> tuple[NDArray[np.uint16], NDArr
     return found, sizes
 
 
+def sketches(found: NDArray[np.uint16]) -> NDArray[np.uint64]:
+    """One bit of each place of digests (n, orders), in whole words: uint64 (n, orders // 64).
+
+    Two sketches of texts of the Jaccard similarity s agree in (1 + s) / 2 of their bits (Li, Koenig: b-Bit Minwise
+    Hashing, 2010).
+    """
+    import numpy as np
+
+    used = found[:, : found.shape[1] // 64 * 64]
+    return np.packbits((used & 1).astype(bool), axis=1).view(np.uint64)
+
+
 def _minima(hashes: NDArray[Any], starts: NDArray[Any], factors: NDArray[Any], shifts: NDArray[Any]) -> NDArray[Any]:
     """For each order (factor * x + shift) the upper half of the least place of a shingle of each text."""
     import numpy as np

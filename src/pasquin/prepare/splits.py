@@ -8,6 +8,7 @@ posts stay in the split they were in.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ _LEAST: Final = {"test": (20, 5), "validation": (20, 10)}
 """A held-out split has at least so many posts, or this fraction of a small corpus."""
 _ACCOUNT_LEAST: Final = (10, 5)
 """The test split has at least so many posts of every account, or this fraction of a small one: the game needs them."""
+_AT_A_TIME: Final = 2**16
 _LARGEST_CLUSTER: Final = 10
 """A held-out cluster makes up at most one part in so many of its split."""
 
@@ -84,7 +86,7 @@ def assign_splits(posts: Posts, clusters: NDArray[np.int64], settings: PrepareSe
         order = np.flatnonzero(whole)[::-1]  # posts are in order of time, so clusters are by their oldest
     else:
         order = np.argsort(posts.draws[names], kind="stable")
-    filling = _Filling(posts, members, names, starts.tolist(), sizes.tolist(), by_account=settings.split == "random")
+    filling = _Filling(posts, members, names, starts, sizes, by_account=settings.split == "random")
     for name in _HELD_OUT:
         order = filling.fill(name, _size(name, len(posts), settings), order)
     counts = np.bincount(filling.splits, minlength=len(SPLITS))
@@ -107,8 +109,8 @@ class _Filling:
         posts: Posts,
         members: NDArray[Any],
         names: NDArray[Any],
-        starts: list[int],
-        sizes: list[int],
+        starts: NDArray[Any],
+        sizes: NDArray[Any],
         *,
         by_account: bool,
     ) -> None:
@@ -124,27 +126,33 @@ class _Filling:
 
         floors = self._floors() if self.by_account and name == "test" else {}
         missing = sum(count > 0 for count in floors.values())
-        largest, sizes = max(1, wanted // _LARGEST_CLUSTER), self.sizes
-        owners = self.posts.owners[self.names[order]].tolist()
+        largest = max(1, wanted // _LARGEST_CLUSTER)
         taken = np.zeros(len(self.names), bool)
         filled = 0
         for floors_only in (True, False):
-            for cluster, owner in zip(order.tolist(), owners, strict=True):
+            for cluster, owner, size, begin in self._each(order):
                 if missing == 0 if floors_only else filled >= wanted:
                     break
-                if taken[cluster] or sizes[cluster] > largest or (floors_only and floors.get(owner, 0) <= 0):
+                if taken[cluster] or size > largest or (floors_only and floors.get(owner, 0) <= 0):
                     continue
-                begin = self.starts[cluster]
-                inside = self.members[begin : begin + sizes[cluster]]
+                inside = self.members[begin : begin + size]
                 self.splits[inside] = SPLITS.index(name)
                 for member in self.posts.owners[inside].tolist():
                     if member in floors:
                         floors[member] -= 1
                         missing -= floors[member] == 0
                 taken[cluster] = True
-                filled += sizes[cluster]
+                filled += size
         left: NDArray[Any] = order[~taken[order]]
         return left
+
+    def _each(self, order: NDArray[Any]) -> Iterator[tuple[int, int, int, int]]:
+        """Number, owner, size and start of clusters; as numbers of Python only a few at a time, they are large."""
+        for begin in range(0, len(order), _AT_A_TIME):
+            few = order[begin : begin + _AT_A_TIME]
+            owners = self.posts.owners[self.names[few]]
+            columns = (few, owners, self.sizes[few], self.starts[few])
+            yield from zip(*(column.tolist() for column in columns), strict=True)
 
     def _floors(self) -> dict[int, int]:
         import numpy as np

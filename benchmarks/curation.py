@@ -7,8 +7,9 @@ every quarter of a second each (faster than people), candidates fetched 60 at a 
 is on the disk before it is answered; at the end they are counted in the database, and sending all of them a second time
 must add none. The peer is a bare route (`/healthz`, which asks the database for 1) under the same load in the same run.
 
-Then 500 decisions in a real browser (where Chromium is): the time from a key to the next candidate on the screen. The
-last line is one JSON object.
+Then 500 decisions in a real browser (where Chromium is): the time from a key until the next candidate has been painted,
+and every task of the page that held up its thread for longer than 50 ms (the browser's own `longtask` entries). What is
+being done, and since when, goes to stderr. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import tempfile
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import httpx
 import sqlalchemy as sa
@@ -43,6 +45,10 @@ CANDIDATES = 10_000
 THINKING_SECONDS = 0.25
 FETCH_EVERY = 8
 AHEAD = 60
+BROWSER_DECISIONS = 500
+BROWSER_ROUND = 100
+PAGE_SECONDS = 30
+BEGAN = time.monotonic()
 
 
 def serve(root: Path, ready: Connection) -> None:
@@ -114,8 +120,11 @@ async def load(url: str, tokens: list[str], count: int) -> list[Curator]:
     return curators
 
 
-def in_browser(url: str, token: str, count: int) -> list[float] | None:
-    """Milliseconds from a key to the next candidate on the screen; None where there is no Chromium."""
+def in_browser(url: str, token: str, count: int) -> tuple[list[float], list[float]] | None:
+    """Milliseconds from a key until the next candidate was painted, and the page's tasks of more than 50 ms.
+
+    None where there is no Chromium. Raises TimeoutError when the page stands still, or keeps decisions to itself.
+    """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     try:
         from playwright.sync_api import sync_playwright
@@ -129,25 +138,52 @@ def in_browser(url: str, token: str, count: int) -> list[float] | None:
         page.goto(f"{url}/curate#sign-in={token}")
         page.locator(".preview").wait_for()
         page.wait_for_timeout(2_000)
-        times: list[float] = page.evaluate(
-            """async ([count, thinking]) => {
-            const times = [];
-            const shown = () => document.querySelector('[data-candidate]')?.dataset.candidate;
-            for (let number = 0; number < count; number += 1) {
-                const before = shown(), began = performance.now();
-                window.dispatchEvent(new KeyboardEvent('keydown', { key: number % 5 ? 'r' : 'a' }));
-                while (!shown() || shown() === before) await new Promise((next) => setTimeout(next, 0));
-                times.push(performance.now() - began);
-                await new Promise((next) => setTimeout(next, thinking));
-            }
-            return times;
-        }""",
-            [count, 100],
-        )
-        while page.evaluate("Object.keys(localStorage).some((name) => name.startsWith('pasquin-decision:'))"):
-            page.wait_for_timeout(100)
+        page.evaluate(WATCH_TASKS)
+        times: list[float] = []
+        while len(times) < count:
+            times += page.evaluate(DECIDE, [min(BROWSER_ROUND, count - len(times)), len(times), PAGE_SECONDS])
+            say(f"{len(times)} decisions in the browser, the longest pause {max(times):.0f} ms")
+        tasks: list[float] = page.evaluate("window.longTasks")
+        _all_sent(page)
         browser.close()
-    return times
+    return times, tasks
+
+
+WATCH_TASKS = """() => {
+    window.longTasks = [];
+    new PerformanceObserver((list) => window.longTasks.push(...list.getEntries().map((one) => one.duration)))
+        .observe({ entryTypes: ['longtask'] });
+}"""
+DECIDE = """async ([count, first, patience]) => {
+    const times = [];
+    const shown = () => document.querySelector('[data-candidate]')?.dataset.candidate;
+    const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+    for (let number = first; number < first + count; number += 1) {
+        const before = shown(), began = performance.now();
+        window.dispatchEvent(new KeyboardEvent('keydown', { key: number % 5 ? 'r' : 'a' }));
+        do {
+            await painted();
+            if (performance.now() - began > patience * 1000) throw new Error('no next candidate');
+        } while (!shown() || shown() === before);
+        times.push(performance.now() - began);
+        await new Promise((next) => setTimeout(next, 100));
+    }
+    return times;
+}"""
+
+
+def _all_sent(page: Any) -> None:
+    """Wait until the page has sent what it decided."""
+    until = time.monotonic() + PAGE_SECONDS
+    while page.evaluate("Object.keys(localStorage).some((name) => name.startsWith('pasquin-decision:'))"):
+        if time.monotonic() > until:
+            raise TimeoutError(f"After {PAGE_SECONDS} s the page had not sent all decisions.")
+        page.wait_for_timeout(100)
+
+
+def say(what: str) -> None:
+    """What is being done now, to stderr, with the seconds since the start."""
+    print(f"{time.monotonic() - BEGAN:6.1f} s  {what}", file=sys.stderr, flush=True)
 
 
 def share(times: list[float], part: float) -> float:
@@ -162,6 +198,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="80 decisions a curator instead of 500")
     count = 80 if parser.parse_args().quick else 500
     with tempfile.TemporaryDirectory() as folder:
+        say(f"making a corpus and {CANDIDATES} candidates")
         workspace = Workspace.create(Path(folder))
         make_corpus(workspace, "village", posts(240))
         store = Store.of(workspace)
@@ -175,15 +212,17 @@ def main() -> None:
         try:
             url = f"http://127.0.0.1:{here.recv()}"
             httpx.get(f"{url}/healthz", timeout=60)
+            say(f"{CURATORS} curators decide {count} times each")
             curators = asyncio.run(load(url, tokens[:-1], count))
-            pauses = in_browser(url, tokens[-1], 500)
+            say(f"{BROWSER_DECISIONS} decisions in a browser")
+            pauses, tasks = in_browser(url, tokens[-1], BROWSER_DECISIONS) or ([], [])
             with store.read() as connection:
                 stored = connection.execute(sa.select(sa.func.count()).select_from(decisions)).scalar() or 0
         finally:
             server.terminate()
             server.join()
         store.close()
-    made = CURATORS * count + len(pauses or [])
+    made = CURATORS * count + len(pauses)
     writes = [each for curator in curators for each in curator.writes]
     reads = [each for curator in curators for each in curator.reads[1:]]
     hellos = [each for curator in curators for each in curator.hellos]
@@ -192,6 +231,7 @@ def main() -> None:
     if pauses:
         middle, longest = statistics.median(pauses), max(pauses)
         print(f"{'in the browser':16} p50 {middle:7.1f} ms   longest {longest:7.1f} ms   n {len(pauses)}")
+        print(f"{'tasks > 50 ms':16} {len(tasks)}, the longest {max(tasks, default=0.0):.0f} ms")
     else:
         print("There is no Chromium here: the page was not measured.")
     print(
@@ -206,6 +246,7 @@ def main() -> None:
                 "bare_p99_ms": round(share(hellos, 0.99), 2),
                 "longest_pause_ms": round(max(pauses), 1) if pauses else None,
                 "pause_p99_ms": round(share(pauses, 0.99), 1) if pauses else None,
+                "longest_task_ms": round(max(tasks, default=0.0), 1) if pauses else None,
                 "errors": sum(curator.errors for curator in curators),
                 "lost_decisions": max(0, made - stored),
                 "extra_decisions": max(0, stored - made),

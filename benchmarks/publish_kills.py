@@ -1,12 +1,13 @@
 """Publishing while it is killed: SIGKILL at every step, and servers that commit and then drop their answer.
 
-    python benchmarks/publish_kills.py [--quick] [--kills 3000] [--networks file webhook bluesky mastodon x]
+    python benchmarks/publish_kills.py [--quick] [--kills 3000] [--lanes 4] [--networks file webhook bluesky mastodon x]
 
 Each run is a process of its own that publishes one text and is killed: after the claim, before or after the intent is
 stored, while the request is on its way, when it is carried out and not answered, after the answer, while it looks what
 became of an earlier one, or at any moment. At the end everything is published without kills, and what the network has
 is compared with the queue. Bluesky is a real server (PDS; needs Node 20), Mastodon `mastodon-mock`, X and the webhook
-are servers with a memory. `--quick` kills 150 times a network. Last line: one JSON object,
+are servers with a memory. A lane is a bot with a workspace and a server of its own; the lanes of a network run at once
+and share its kills. `--quick` kills 150 times a network. Last line: one JSON object,
 `{network: {kills, duplicates, lost, unknown}}`; no failure in 3,000 bounds the rate below 0.1% (95%).
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -35,15 +37,17 @@ import httpx
 
 from fake_x_posting import FakeX
 from lossy_wire import LossyWire
-from pasquin.publish import publish, setup, show
+from pasquin.publish import enqueue, publish, setup, show
 from pasquin.publish.running import Bot
 from pasquin.workspace import Workspace
-from publish_fakes import compliant_settings, workspace_with
+from publish_fakes import accepted, compliant_settings, workspace_with
 
 STEPS = ("claimed", "frozen", "attempting", "answered", "confirmed", "settling", "in doubt")
 LOSSES = ("drop before", "drop after", "reset after", "500 after", "503 before")
 NETWORKS = ("file", "webhook", "bluesky", "mastodon", "x")
 STUCK_SECONDS = 120.0
+BATCH = 50
+"""How many texts are queued at a time, so that few are left when the last kill is done."""
 
 
 @dataclass
@@ -89,25 +93,36 @@ def main() -> None:
     options.add_argument("--kills", type=int, default=3_000)
     options.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--lanes", type=int, default=4, help="how many bots are killed at once")
     chosen = options.parse_args()
     kills = 150 if chosen.quick else chosen.kills
     figures: dict[str, dict[str, int]] = {}
     print(f"{'network':<10}{'kills':>8}{'duplicates':>12}{'lost':>8}{'unknown':>9}{'seconds':>9}")
     for network in chosen.networks:
         began = time.monotonic()
-        figures[network] = measure(network, kills, chosen.seed)
+        figures[network] = measure(network, kills, chosen.lanes, chosen.seed)
         row = figures[network]
         cells = f"{row['kills']:>8}{row['duplicates']:>12}{row['lost']:>8}{row['unknown']:>9}"
         print(f"{network:<10}{cells}{time.monotonic() - began:>9.0f}", flush=True)
     print(json.dumps(figures))
 
 
-def measure(network: str, kills: int, seed: int) -> dict[str, int]:
-    """Kill a network's publishers so many times; what came of it."""
-    queue = [f"{network} text {number}: a remark & what it leads to 👍🏽." for number in range(kills * 2 + 20)]
+def measure(network: str, kills: int, lanes: int, seed: int) -> dict[str, int]:
+    """Kill a network's publishers so many times, in so many lanes; what came of it."""
+    shares = [kills // lanes + (lane < kills % lanes) for lane in range(lanes)]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(lanes, maxtasksperchild=1) as pool:
+        wanted = [(network, share, seed * 1_000 + lane) for lane, share in enumerate(shares) if share]
+        found = sum((Counter(one) for one in pool.starmap(measure_lane, wanted, chunksize=1)), Counter())
+    return {key: found[key] for key in ("kills", "duplicates", "lost", "unknown")}
+
+
+def measure_lane(network: str, kills: int, seed: int) -> dict[str, int]:
+    """Kill the publishers of one bot so many times, then let it finish."""
+    queue = _texts(network, 0)
     with tempfile.TemporaryDirectory() as folder, PLACES[network](Path(folder), queue) as place:
         publish(place.workspace, "b", limit=1)  # what is imported once need not be imported by every child
-        done = _kill_often(place, kills, random.Random(f"{network} {seed}"))
+        done = _kill_often(place, kills, random.Random(f"{network} {seed}"), queue)
         while publish(place.workspace, "b", limit=200, change=_at_once)["published"]:
             continue
         entries = show(place.workspace, "b")[0]["queue"]
@@ -121,12 +136,22 @@ def measure(network: str, kills: int, seed: int) -> dict[str, int]:
     }
 
 
-def _kill_often(place: Place, kills: int, chance: random.Random) -> int:
-    done = 0
+def _texts(network: str, start: int) -> list[str]:
+    return [f"{network} text {start + number}: a remark & what it leads to 👍🏽." for number in range(BATCH)]
+
+
+def _kill_often(place: Place, kills: int, chance: random.Random, queue: list[str]) -> int:
+    """Kill so many times; `queue` grows by a batch for every batch of runs, as each run takes one text at most."""
+    done = runs = 0
     while done < kills:
+        if runs % BATCH == 0:
+            more = _texts(queue[0].split()[0], len(queue))
+            enqueue(place.workspace, "b", accepted(place.workspace, more))
+            queue += more
         plan = chance.choice((*STEPS, "kill before", "kill after", "kill after", "at any time", "nothing"))
         loss = chance.choice(LOSSES) if plan in ("in doubt", "settling") else "none"
         done += _run(place, plan, loss, chance.uniform(0.0, 0.15))
+        runs += 1
     return done
 
 

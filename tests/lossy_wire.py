@@ -25,6 +25,7 @@ class LossyWire:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for the acknowledgement of its headers
 
             def do_GET(self) -> None:
                 wire.pass_on(self)

@@ -34,14 +34,14 @@ lock:  ## renew requirements.lock for what pyproject.toml asks; LOCK="--upgrade"
 fuzz:  ## a million spoilt documents for every reader together, half an hour (pip install atheris); FUZZ="RUNS [READER...]"
 	$(VENV)/bin/python tests/fuzz_guided.py $(FUZZ)
 
-soak:  ## the long ones: publishers, generations and trainings killed, 10,000 slots at once, every write failing, 16 writers
+soak:  ## the long ones: publishers, generations and trainings killed, 10,000 slots at once, every write failing, power cuts, 16 writers
 	$(PYTHON) bootstrap.py test
 	$(VENV)/bin/python benchmarks/publish_kills.py
 	$(VENV)/bin/python benchmarks/generate_kills.py
 	$(VENV)/bin/python benchmarks/train_kills.py
 	$(VENV)/bin/python benchmarks/publishers_at_once.py
 	$(VENV)/bin/python benchmarks/sqlite_writers.py
-	PASQUIN_SOAK_STEP=1 $(VENV)/bin/python -m pytest -n 0 tests/test_publish_faults.py -k disk
+	PASQUIN_SOAK_STEP=1 $(VENV)/bin/python -m pytest -n 0 tests/test_publish_faults.py -k "disk or power"
 	$(MAKE) postgres
 
 .PHONY: postgres

@@ -12,7 +12,6 @@ import ctypes
 import json
 import os
 import shutil
-import sqlite3
 import sys
 from collections import Counter
 from pathlib import Path
@@ -22,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pasquin.errors import PasquinError
 from pasquin.publish import publish, show
 from pasquin.workspace import Workspace
-from publish_fakes import workspace_with
+from publish_fakes import whole, workspace_with
 
 BOT = {"network": "file", "account": "out.jsonl", "rest_minutes": 0.0, "minimum_stock": 0}
 TEXTS = [f"Text {number} goes out once." for number in range(3)]
@@ -42,7 +41,7 @@ def main(folder: Path, code: int, step: int) -> None:
         shutil.copytree(origin, root)
         acknowledged, clean = failing(root, n, code)
         _publish(root)
-        figures["whole"] = figures["whole"] and checked(root)
+        figures["whole"] = figures["whole"] and whole(root)
         out = Counter(json.loads(line)["text"] for line in (root / "out.jsonl").read_text().splitlines())
         figures["duplicates"] += sum(count - 1 for count in out.values())
         confirmed = {
@@ -84,14 +83,6 @@ def _publish(root: Path) -> list[str]:
         if result["state"] == "nothing_due":
             break
     return published
-
-
-def checked(root: Path) -> bool:
-    """Whether the database is whole."""
-    connection = sqlite3.connect(root / "pasquin.db")
-    found = connection.execute("PRAGMA integrity_check").fetchone()
-    connection.close()
-    return bool(found == ("ok",))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,6 +111,14 @@ def accepted(workspace: Workspace, texts: list[str], model: str = "m") -> list[A
             connection.execute(sa.insert(candidates), new)
     store.close()
     return [Accepted(row["id"], row["text"], "ann") for row in rows]
+
+
+def whole(root: Path) -> bool:
+    """Whether the database of a workspace passes SQLite's own check."""
+    connection = sqlite3.connect(root / "pasquin.db")
+    found = connection.execute("PRAGMA integrity_check").fetchone()
+    connection.close()
+    return bool(found == ("ok",))
 
 
 def _row(text: str, model: str) -> dict[str, Any]:

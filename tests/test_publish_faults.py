@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from hostile_server import hostile_server
-from pasquin.publish import publish, triggers
+from pasquin.publish import publish, switch_bot, triggers
 from pasquin.store import Store
 from publish_fakes import FakeService, compliant_settings, install, workspace_with
 from test_publish import BOT, at
@@ -59,11 +59,29 @@ def test_sixteen_writers_are_never_locked_out() -> None:
 def test_a_disk_that_fails_at_any_write_loses_nothing(tmp_path: Path, code: int) -> None:
     """Acceptance 7, every 29th write (PASQUIN_SOAK_STEP=1: each)."""
     step = os.environ.get("PASQUIN_SOAK_STEP", "29")
-    library = tmp_path / "nth_write.so"
-    subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, HERE / "nth_write.c", "-ldl"], check=True)
+    library = preloaded(tmp_path, "nth_write")
     found = figures(HERE / "failing_disk.py", str(tmp_path), str(code), step, LD_PRELOAD=str(library))
     assert (found["whole"], found["duplicates"], found["lost"]) == (True, 0, 0)
     assert found["points"] > 4
+
+
+@pytest.mark.real
+@pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
+def test_a_power_cut_takes_nothing_that_was_told(tmp_path: Path) -> None:
+    """Acceptance 7: what was not synced is dropped, after every 61st record (PASQUIN_SOAK_STEP=1: each)."""
+    step = os.environ.get("PASQUIN_SOAK_STEP", "61")
+    library = preloaded(tmp_path, "power_cut")
+    found = figures(HERE / "power_cut.py", str(tmp_path), step, LD_PRELOAD=str(library))
+    assert (found["whole"], found["lost"], found["duplicates"]) == (True, 0, 0)
+    assert found["points"] > 4
+    assert found["acknowledged"] > found["points"]
+
+
+def preloaded(folder: Path, name: str) -> Path:
+    """A library of this directory, compiled."""
+    library = folder / f"{name}.so"
+    subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, HERE / f"{name}.c", "-ldl"], check=True)
+    return library
 
 
 @pytest.mark.parametrize("night", [datetime(2026, 3, 28, 20), datetime(2026, 10, 24, 20)])
@@ -95,6 +113,39 @@ def test_a_clock_that_jumps_and_changes_publishes_each_slot_once(
     walls = {moment.astimezone(ZoneInfo("Europe/Rome")).replace(tzinfo=None) for moment in expected}
     assert service.texts == texts[: len(service.texts)], "in order, each once"
     assert len(service.texts) == len(walls), "a slot for every time on the wall, one for a time that comes twice"
+
+
+def test_a_clock_that_runs_ahead_for_a_while_takes_no_slot_twice_and_leaves_none_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Acceptance 6: the machine's clock jumps an hour ahead now and then, and is set right again."""
+    service = install(monkeypatch, FakeService())
+    begin, texts = datetime(2026, 5, 4, 8, tzinfo=UTC), [f"Text {number} has one slot." for number in range(40)]
+    bot = {**BOT, "schedule": "30 * * * *", "time_zone": "Europe/Rome"}
+    monkeypatch.setattr("pasquin.publish.datetime", _Frozen(begin))
+    workspace = workspace_with(tmp_path, {"b": bot}, {"b": texts})
+    chance, counts = random.Random(9), Counter[str]()
+    for minutes in range(0, 24 * 60, 20):
+        jump = 0 if minutes > 22 * 60 else chance.choice((0, 0, 0, 60))
+        counts[publish(workspace, "b", change=at(begin + timedelta(minutes=minutes + jump)))["state"]] += 1
+    assert counts["clock"] > 0, "set right again, it waits until the time has come that it saw"
+    assert service.texts == texts[:24], "in order, each once, one for every slot of the day"
+
+
+def test_after_a_clock_that_was_a_year_ahead_the_queue_is_planned_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = install(monkeypatch, FakeService())
+    begin, texts = datetime(2026, 5, 4, 8, tzinfo=UTC), [f"Text {number} has one slot." for number in range(5)]
+    bot = {**BOT, "schedule": "30 * * * *", "time_zone": "Europe/Rome"}
+    monkeypatch.setattr("pasquin.publish.datetime", _Frozen(begin))
+    workspace = workspace_with(tmp_path, {"b": bot}, {"b": texts})
+    publish(workspace, "b", change=at(begin + timedelta(days=365)))
+    assert publish(workspace, "b", change=at(begin + timedelta(hours=1)))["state"] == "clock"
+    switch_bot(workspace, "b", "active", None)
+    for hours in range(1, 7):
+        publish(workspace, "b", change=at(begin + timedelta(hours=hours)))
+    assert service.texts == texts, "the slots of next year were given up"
 
 
 class _Frozen:

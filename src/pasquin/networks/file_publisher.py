@@ -22,6 +22,7 @@ from pasquin.networks.publishing import Access, Request, Settled
 from pasquin.networks.statement import statement
 from pasquin.networks.tids import tid_time
 from pasquin.records import Publication
+from pasquin.workspace.files import sync
 
 
 class FilePublisher:
@@ -47,13 +48,16 @@ class FilePublisher:
                 file.seek(0, os.SEEK_END)
                 file.write(orjson.dumps(dict(request)) + b"\n")
                 file.flush()
-                os.fsync(file.fileno())
+            self._sync(file)
         return self._publication(request)
 
     def settle(self, request: Request, attempted_at: datetime) -> Settled:
-        """Whether the line is there."""
+        """Whether the line is there, on the disk: who wrote it may have been killed before it was synced."""
         with disk_errors(f"read {self.path}"), self._open() as file:
-            return self._publication(request) if _has(file, str(request["key"])) else "absent"
+            if not _has(file, str(request["key"])):
+                return "absent"
+            self._sync(file)
+        return self._publication(request)
 
     def said_before(self, text: str) -> str | None:
         """The URI of a line that has this text."""
@@ -68,6 +72,10 @@ class FilePublisher:
                 line = content[content.rfind(b"\n", 0, found) + 1 : found]
         key = line.removeprefix(b'{"key":"').decode()
         return f"{self.path.as_uri()}#{key}"
+
+    def _sync(self, file: IO[bytes]) -> None:
+        os.fsync(file.fileno())
+        sync(self.path.parent)  # the file may be new: its name is to outlive a power cut, too
 
     def _publication(self, request: Request) -> Publication:
         key = str(request["key"])

@@ -20,6 +20,9 @@ ALL: Final = "*"
 CLOCK_SLACK: Final = timedelta(minutes=2)
 """How much earlier than the latest moment seen a clock may be: machines differ a little."""
 
+_NO_PLAN: Final = ""
+"""Words of no schedule: the next run finds that the queue was planned by others."""
+
 
 @dataclass(frozen=True)
 class Shut:
@@ -46,11 +49,12 @@ def register(store: Store, names: list[str]) -> None:
 
 
 def switch(store: Store, name: str, state: Switch, reason: str | None, now: datetime) -> None:
-    """Set the switch of a bot, or of all (`*`)."""
+    """Set the switch of a bot, or of all (`*`). A bot that is switched on forgets what its clock said, and its queue is
+    planned anew: slots that a clock in the future gave it would come too late."""
     register(store, [] if name == ALL else [name])
     values: dict[str, Any] = {"state": state, "reason": reason, "changed_at": now}
     if state == "active":
-        values |= {"held_until": None, "last_at": None}
+        values |= {"held_until": None, "last_at": None, "plan": _NO_PLAN}
     with store.write() as connection:
         connection.execute(sa.update(bots).where(bots.c.name == name).values(values))
 

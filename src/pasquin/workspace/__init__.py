@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pasquin.errors import CorpusError, ModelError, UsageError, WorkspaceError, disk_errors
-from pasquin.workspace.files import MANIFEST, read_manifest, write_atomically
+from pasquin.workspace.files import MANIFEST, make_folder, read_manifest, write_atomically
 
 TOML = "pasquin.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -58,7 +58,7 @@ class Workspace:
         Raises WorkspaceError when the directory cannot be written.
         """
         with disk_errors(f"make a workspace in {root}"):
-            root.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
             if not (root / TOML).exists():
                 write_atomically(root / TOML, _TOML_TEXT)
         return cls(root.resolve())

@@ -26,7 +26,7 @@ import orjson
 from pasquin.errors import CorpusError, disk_errors
 from pasquin.records import CorpusPost, SplitName
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import replacing, sync, write_manifest
+from pasquin.workspace.files import make_folder, replacing, sync, write_manifest
 from pasquin.workspace.shards import glob_literal
 from pasquin.workspace.tombstones import read_tombstones
 
@@ -169,7 +169,7 @@ def building_corpus(workspace: Workspace, name: str) -> Iterator[Path]:
     building = final.with_name(f".{name}.building")
     with disk_errors(f"write the corpus `{name}`"):
         shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
+        make_folder(building)
         try:
             yield building
         except duckdb.IOException as exc:

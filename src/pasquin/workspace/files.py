@@ -20,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     When the block fails the temporary file is removed and `path` is untouched. Leading dot: readers skip it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -38,6 +38,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             temporary.write_text(content, encoding="utf-8")
         else:
             temporary.write_bytes(content)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, that are there after a power cut: a new name is synced with its folder."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync(path.parent)
 
 
 def sync(path: Path) -> None:

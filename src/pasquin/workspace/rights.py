@@ -25,7 +25,7 @@ from pasquin.config import read_toml
 from pasquin.errors import UsageError, WorkspaceError, disk_errors
 from pasquin.records import Rights
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import sync
+from pasquin.workspace.files import make_folder, sync
 
 GATED: Final = ("x-api", "unknown")
 """Rights that keep a post out of every corpus unless a statement in `pasquin.toml` says otherwise."""
@@ -81,7 +81,7 @@ def record(workspace: Workspace, kind: str, **entry: object) -> None:
         option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS,
     )
     with disk_errors("write the record of rights"):
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with path.open("a+b") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             handle.seek(0)

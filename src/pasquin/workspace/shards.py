@@ -22,7 +22,7 @@ import orjson
 from pasquin.errors import Interrupted, ResourceError, WorkspaceError, disk_errors
 from pasquin.records import Post, Rights
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import replacing, sync
+from pasquin.workspace.files import make_folder, replacing, sync
 from pasquin.workspace.post_table import PostTable, open_memory
 from pasquin.workspace.tombstones import read_tombstones, tombstones_path
 
@@ -403,7 +403,7 @@ def open_shards(workspace: Workspace) -> Iterator[ShardWriter]:
     import duckdb
 
     with _write_errors():
-        workspace.posts.mkdir(exist_ok=True)
+        make_folder(workspace.posts)
         for pattern in (".*.tmp", "*/*/.*.tmp", "lists/.*.tmp", "cursors/.*.tmp"):
             for leftover in workspace.posts.glob(pattern):
                 leftover.unlink(missing_ok=True)

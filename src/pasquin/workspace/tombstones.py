@@ -24,7 +24,7 @@ import orjson
 from pasquin.errors import WorkspaceError, disk_errors
 from pasquin.records import Post
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import sync, write_atomically
+from pasquin.workspace.files import make_folder, sync, write_atomically
 
 Reason = Literal["forgotten", "deleted upstream"]
 
@@ -101,7 +101,7 @@ def add_tombstones(
     """
     path = tombstones_path(workspace)
     with disk_errors("write the tombstones"):
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with path.open("a+b") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             handle.seek(0)

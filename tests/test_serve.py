@@ -21,8 +21,10 @@ import pytest
 import schemathesis
 
 from documented import answers_as_documented
+from pasquin.config import ServeSettings
 from pasquin.errors import ModelError, UsageError
 from pasquin.post_format import PostFormat
+from pasquin.server.inference.shelf import Shelf
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import write_manifest
 
@@ -116,7 +118,8 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> float:
 def workspace(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace.create(tmp_path_factory.mktemp("serve"))
     put_model(workspace, "village", tiny_model, ("ada", "bob"), chat=True)
-    put_model(workspace, "town", tiny_model)
+    tuned = put_model(workspace, "town", tiny_model)
+    (tuned / "sampling.json").write_text('{"temperature": 2.0, "top_k": 1, "top_p": 1.0, "min_p": 0.0}')
     return workspace
 
 
@@ -155,6 +158,33 @@ def test_voices_and_greed(server: Serving) -> None:
     with pytest.raises(openai.BadRequestError, match=r"carol.*ada, bob") as refused:
         greedy(account="carol")
     assert refused.value.param == "account"
+
+
+def test_a_model_is_drawn_from_as_tuning_found(
+    server: Serving, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pasquin tune --apply` says how; a request comes first, then what the server was told."""
+
+    def text(seed: int, **asked: Any) -> str:
+        return server.post(model="town", prompt="", max_tokens=12, seed=seed, **asked).json()["choices"][0]["text"]
+
+    assert text(1) == text(2) == text(3, temperature=0)
+    assert text(1, top_k=200) != text(2, top_k=200)
+    monkeypatch.setenv("PASQUIN_SERVE_TOP_P", "0.5")
+    found = Shelf(workspace, ["town", "village"], ServeSettings(top_k=300)).offers
+    drawn = [(offer.defaults.temperature, offer.defaults.top_k, offer.defaults.top_p) for offer in found.values()]
+    assert drawn == [(2.0, 300, 0.5), (1.0, 300, 0.5)]
+
+
+def test_a_model_whose_tuning_is_damaged_is_not_served(tmp_path: Path, tiny_model: Path) -> None:
+    from pasquin.server import serve
+
+    workspace = Workspace.create(tmp_path)
+    tuned = put_model(workspace, "town", tiny_model) / "sampling.json"
+    for damage in ("{", '{"top_k": "many"}', '{"temperature": -1}'):
+        tuned.write_text(damage)
+        with pytest.raises(UsageError, match=r"(sampling.json is damaged|top_k|temperature)"):
+            serve(workspace, ["town"], settings=ServeSettings(port=0))
 
 
 def test_a_stream_says_what_the_whole_answer_says(server: Serving) -> None:
@@ -249,6 +279,7 @@ def test_models_take_turns_when_memory_is_short(server: Serving) -> None:
         ({"temperature": -1}, 400, "temperature"),
         ({"temperature": 1e308}, 400, "temperature"),
         ({"top_p": 0}, 400, "top_p"),
+        ({"min_p": 1}, 400, "min_p"),
         ({"n": 0}, 400, "n"),
         ({"n": 129}, 400, "n"),
         ({"n": 64}, 400, "n"),
@@ -290,7 +321,7 @@ def test_what_makes_no_sense_is_refused_in_openais_form(
     "accepted",
     [
         {"temperature": 100, "top_p": 1e-9},
-        {"temperature": 1e-9, "top_k": 2**31 - 1},
+        {"temperature": 1e-9, "top_k": 2**31 - 1, "min_p": 0.999},
         {"max_tokens": 2**31 - 1, "stop": "e"},
         {"seed": -(2**63)},
         {"seed": 2**63 - 1, "stop": None, "logit_bias": {}, "user": "x", "suffix": "", "best_of": 1},
@@ -495,7 +526,6 @@ def test_the_examples_of_the_docs_run(server: Serving, language: str, program: s
 
 
 def test_where_others_can_reach_it_there_must_be_a_key(tmp_path: Path, tiny_model: Path) -> None:
-    from pasquin.config import ServeSettings
     from pasquin.server import serve
 
     workspace = Workspace.create(tmp_path)

@@ -1,4 +1,4 @@
-"""What requests may say: OpenAI's fields, and a few of our own (`account`, `top_k`).
+"""What requests may say: OpenAI's fields, and a few of our own (`account`, `about`, `top_k`, `min_p`).
 
 Fields whose effect we do not have are taken at the value that means "no effect" and refused at any other, so nobody
 believes in what did not happen.
@@ -38,7 +38,7 @@ class StreamOptions(BaseModel):
 
 
 class SharedBody(BaseModel):
-    """What both kinds of request have. Sampling that is not said is the server's (`[serve]`)."""
+    """What both kinds of request have. Sampling that is not said is the model's (`shelf.Offer.defaults`)."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -51,6 +51,7 @@ class SharedBody(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    min_p: Annotated[float, Field(ge=0, lt=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     frequency_penalty: _Zero | None = None
     presence_penalty: _Zero | None = None

@@ -158,13 +158,14 @@ class Run:
                 self.written.append(Written())
 
     def _sampling(self) -> dict[str, Any]:
-        body, settings = self._body, self._service.settings
+        body, defaults = self._body, self._offer.defaults
         most = body.max_tokens or getattr(body, "max_completion_tokens", None)
         return {
-            "temperature": settings.temperature if body.temperature is None else body.temperature,
-            "top_p": settings.top_p if body.top_p is None else body.top_p,
-            "top_k": settings.top_k if body.top_k is None else body.top_k,
-            "max_tokens": most or settings.max_tokens,
+            "temperature": defaults.temperature if body.temperature is None else body.temperature,
+            "top_p": defaults.top_p if body.top_p is None else body.top_p,
+            "top_k": defaults.top_k if body.top_k is None else body.top_k,
+            "min_p": defaults.min_p if body.min_p is None else body.min_p,
+            "max_tokens": most or defaults.max_tokens,
             "stop": body.stops,
         }
 

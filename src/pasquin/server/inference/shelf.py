@@ -7,9 +7,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from pasquin.config import ServeSettings
+from pasquin.config import ServeSettings, load, model_sampling
 from pasquin.engines import choose_engine
 from pasquin.errors import ModelError, PasquinError
 from pasquin.server.inference.errors import ApiError, unavailable
@@ -27,11 +28,12 @@ class Offer:
     """A model by name.
 
     `users` counts requests that hold it, `used` is when the last one let go (monotonic), `sequences` how many wait or
-    run for it.
+    run for it, `defaults` what a request that does not say is drawn with.
     """
 
     name: str
     created: int
+    defaults: ServeSettings
     process: ModelProcess | None = None
     users: int = 0
     sequences: int = 0
@@ -43,7 +45,8 @@ class Shelf:
     """All offered models of a workspace."""
 
     def __init__(self, workspace: Workspace, names: Sequence[str], settings: ServeSettings) -> None:
-        """Raises ModelError when one of `names` is missing, unfinished, or of a kind that no engine here can run."""
+        """Raises ModelError when one of `names` is missing, unfinished, or of a kind that no engine here can run,
+        UsageError when what it should be drawn with makes no sense."""
         self._workspace, self._settings = workspace, settings
         self._changed = asyncio.Condition()
         self.offers: dict[str, Offer] = {}
@@ -51,7 +54,8 @@ class Shelf:
             workspace.model_manifest(name)
             folder = workspace.model_dir(name)
             choose_engine(folder, settings.engine)
-            self.offers[name] = Offer(name, int((folder / "manifest.json").stat().st_mtime))
+            created = int((folder / "manifest.json").stat().st_mtime)
+            self.offers[name] = Offer(name, created, _defaults(folder, settings))
 
     def offer(self, name: str) -> Offer:
         """The model by its name; ApiError 404 when it is not offered."""
@@ -90,6 +94,7 @@ class Shelf:
                     folder = self._workspace.model_dir(offer.name)
                     try:
                         self._workspace.model_manifest(offer.name)
+                        offer.defaults = _defaults(folder, self._settings)
                     except PasquinError as exc:
                         raise ModelError(str(exc)) from exc
                     offer.process = await ModelProcess.start(
@@ -131,3 +136,9 @@ class Shelf:
         gguf = folder / "model.gguf"
         files = [gguf] if gguf.exists() else list(folder.glob("model*.safetensors"))
         return sum(file.stat().st_size for file in files) / _MB * _WEIGHTS_FACTOR + _OTHER_MB
+
+
+def _defaults(model_dir: Path, settings: ServeSettings) -> ServeSettings:
+    """The settings, and where they do not say how to draw, what tuning found for this model. Raises UsageError."""
+    given = settings.model_dump(exclude_unset=True)
+    return load(ServeSettings, None, defaults=model_sampling(model_dir), **given)

@@ -1,6 +1,6 @@
 """How fast collected posts become a corpus: read, cleaned, deduplicated, split, written, with the report.
 
-    python benchmarks/prepare.py [FILE] [--quick] [--posts N] [--filters] [--kill]
+    python benchmarks/prepare.py [FILE] [--quick] [--posts N] [--filters] [--kill] [--made DIR]
 
 FILE is a file of twint's JSON lines (default: the real tweets beside the checkout, invented ones where there are
 none). Prepare runs in a process of its own; its memory is the most that it and its workers had together. The peer is
@@ -11,8 +11,9 @@ splits and checks every pair. `--quick` gives the peer a part of the posts.
 `--posts N` makes N posts of those in FILE and prepares these instead: each is a walk over the pairs of neighbouring
 words of FILE, as many words as one of its posts, by one of 200 accounts; of 100, about 5 are another post with a word
 replaced, 2 another post in capitals, 10 end with a link, 5 are replies to somebody, 2 begin with RT.
-`--filters` adds the filters for language (English) and private data. `--kill` kills prepare in the middle, with all
-its workers, and lets it run again; seconds are then those of the second run. The last line is one JSON object.
+`--made DIR` keeps these posts in DIR and uses those that are there. `--filters` adds the filters for language (English)
+and private data. `--kill` kills prepare in the middle, with all its workers, and lets it run again; seconds are then
+those of both runs. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ ACCOUNTS = 200
 def prepared(folder: Path, options: list[str], *, kill_at: str = "") -> tuple[dict[str, Any], float, float]:
     """What `pasquin prepare` says of the workspace, its peak megabytes and its seconds of processor time.
 
-    `kill_at` is the label of the bar during which it is killed first.
+    `kill_at` is the label of the bar during which it is killed first, `killed_after` in the result when that was.
     """
     command = [PASQUIN, "prepare", "benchmark", "--json", "--workspace", str(folder)]
+    before, killed_after = os.times(), 0.0
     if kill_at:
+        began = time.perf_counter()
         process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         for line in process.stderr:
@@ -52,7 +55,7 @@ def prepared(folder: Path, options: list[str], *, kill_at: str = "") -> tuple[di
                 break
         process.send_signal(signal.SIGKILL)
         process.wait()
-    before = os.times()
+        killed_after = time.perf_counter() - began
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
     peak: list[float] = [0.0]
     watcher = threading.Thread(target=_watch, args=(process, peak), daemon=True)
@@ -62,7 +65,8 @@ def prepared(folder: Path, options: list[str], *, kill_at: str = "") -> tuple[di
         raise SystemExit(process.returncode)
     after = os.times()
     processor = after.children_user + after.children_system - before.children_user - before.children_system
-    return json.loads(output), peak[0], processor
+    result = json.loads(output)
+    return {**result, "seconds": result["seconds"] + killed_after, "killed_after": killed_after}, peak[0], processor
 
 
 def _watch(process: subprocess.Popen[str], peak: list[float]) -> None:
@@ -209,6 +213,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a part of the posts for the peer")
     parser.add_argument("--posts", type=int, help="make so many posts of those in the file")
     parser.add_argument("--filters", action="store_true", help="filter languages and private data, too")
+    parser.add_argument("--made", type=Path, help="keep the made posts here, and use those that are here")
     parser.add_argument("--kill", action="store_true", help="kill it in the middle, then run it again")
     arguments = parser.parse_args()
     from pasquin.workspace import Workspace
@@ -220,9 +225,11 @@ def main() -> None:
         given = arguments.file or REAL
         file = given if given.exists() else invent(Path(temporary) / "invented.jsonl")
         collected(file, folder)
-        if arguments.posts:
+        if arguments.posts and arguments.made and arguments.made.exists():
+            folder = arguments.made
+        elif arguments.posts:
             texts = [text for (text,) in fetch_posts(Workspace.open(folder), "SELECT text FROM {posts} ORDER BY uri")]
-            folder = Path(temporary) / "made"
+            folder = arguments.made or Path(temporary) / "made"
             made(texts, arguments.posts, folder)
         options = ["--language", "en", "--drop-personal"] if arguments.filters else []
         kill_at = "Finding duplicates" if arguments.kill else ""
@@ -240,6 +247,8 @@ def main() -> None:
     for reason, number in dropped.items():
         print(f"{'  dropped, ' + reason:40} {number:12,}")
     print(f"{'prepare, with the report':40} {seconds:12.1f} s")
+    if arguments.kill:
+        print(f"{'  of these until it was killed':40} {result['killed_after']:12.1f} s")
     print(f"{'processor time, all processes':40} {processor:12.1f} s")
     print(f"{'peak memory, all processes':40} {peak:12,.0f} MB")
     print(f"{'duplicates, texts a second, ours':40} {ours:12,.0f}")
@@ -252,6 +261,7 @@ def main() -> None:
                 "posts_per_minute_of_processor": round(60 * count / processor * cores),
                 "peak_mb": round(peak),
                 "seconds": round(seconds, 2),
+                "killed_after": round(result["killed_after"], 2),
                 "processor_seconds": round(processor, 1),
                 "hash": result["hash"],
                 "duplicates_ratio_datasketch": round(ours / theirs, 2),

@@ -57,6 +57,7 @@ ELSEWHERE = {
     "pasquin prepare vc --on ray": "a cluster: test_ray.py",
     "pasquin train vc --on ray://head:10001": "a cluster: test_ray.py",
     "pasquin generate vc -n 100000 --on ray": "a cluster: test_ray.py",
+    "pasquin serve vc --on ray": "a cluster: test_ray.py",
     "pasquin prepare vc --on ray://pasquin-head-svc:10001": "a cluster: test_ray.py",
     "pasquin --install-completion": "would change the shell of whoever runs the tests: test_completion.py",
     "pasquin push vc someone/vc-parody": "the Hugging Face hub: test_export.py",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from pasquin.config import PrepareSettings, TrainSettings
@@ -24,10 +29,18 @@ from pasquin.workers import open_workers
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import file_hash
 from test_prepare import invented, workspace_with
+from test_serve import PASQUIN, put_model, serving
 from tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.real
 STORE = 80 * 2**20
+in_soak = pytest.mark.skipif("PASQUIN_SOAK" not in os.environ, reason="takes most of a minute: `make soak` runs it")
+
+
+def free_port() -> int:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return int(place.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +51,9 @@ def cluster() -> Iterator[Any]:
 
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    small = {"object_store_memory": STORE, "include_dashboard": False}
+    small = {"object_store_memory": STORE, "include_dashboard": False, "ray_client_server_port": free_port()}
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+    nodes.door = f"ray://127.0.0.1:{small['ray_client_server_port']}"
     for _ in range(2):
         nodes.add_node(num_cpus=1, object_store_memory=STORE)
     ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
@@ -128,6 +142,45 @@ def test_training_on_two_nodes_ends_at_the_weights_of_one(cluster: Any, tmp_path
     assert bits[0]["after"] < bits[0]["before"]
     for name, weight in weights[0].items():
         assert (weight.float() - weights[1][name].float()).abs().max() < 5e-3, name
+
+
+@in_soak
+def test_a_cluster_is_used_through_the_door_of_its_head(cluster: Any, tmp_path: Path) -> None:
+    """By its address (`ray://…`), from a process that is none of the cluster's."""
+    posts, hashes = invented(1_000), []
+    for on in ([], ["--on", cluster.door]):
+        workspace = workspace_with(tmp_path / str(len(on)), posts)
+        command = [PASQUIN, "prepare", "vc", "--json", "--workspace", str(workspace.root), *on]
+        hashes.append(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)["hash"])
+    assert hashes[0] == hashes[1]
+    command = [PASQUIN, "train", "vc", "--workspace", str(workspace.root), "--on", cluster.door, "--steps", "2"]
+    base = make_tiny_model(tmp_path / "base")
+    subprocess.run([*command, "--model", str(base)], check=True)
+    assert workspace.model_manifest("vc")
+
+
+@in_soak
+def test_the_endpoint_answers_on_every_node_and_past_one_that_is_killed(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import serve
+
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    workspace = Workspace.create(tmp_path)
+    put_model(workspace, "village", make_tiny_model(tmp_path / "tiny"))
+    with serving(workspace, "--on", "ray", models=("village",)) as server:
+        client = openai.OpenAI(base_url=server.url, api_key="none", max_retries=8)
+
+        def ask(seed: int) -> str:
+            asked = {"model": "village", "prompt": "the cat", "max_tokens": 12, "seed": seed}
+            return client.completions.create(**asked).choices[0].text
+
+        copies = serve.status().applications["pasquin"].deployments["pasquin"].replica_states
+        assert copies == {"RUNNING": 2}
+        alone = [ask(seed) for seed in range(4)]
+        with ThreadPoolExecutor(8) as threads, killing_a_node(cluster, 0.2):
+            together = list(threads.map(ask, [seed % 4 for seed in range(80)]))
+    assert together == alone * 20
 
 
 def test_a_place_that_is_none_is_a_sentence(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pasquin.cli import names
-from pasquin.cli.command import JsonOption, WorkspaceOption, command, group, open_workspace, print_result
+from pasquin.cli.command import JsonOption, OnOption, WorkspaceOption, command, group, open_workspace, print_result
 
 if TYPE_CHECKING:
     from pasquin.store import Store
@@ -34,6 +34,7 @@ def serve(
     memory_mb: Annotated[
         int | None, typer.Option(help="Unload idle models beyond this many megabytes (default 2000).")
     ] = None,
+    on: OnOption = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,7 +59,7 @@ def serve(
         print_result({"url": f"{url}/v1", "models": models}, as_json, [f"Serving on {url}/v1  (Ctrl-C ends it)"])
         sys.stdout.flush()
 
-    run(workspace, models, settings=settings, ready=ready)
+    run(workspace, models, settings=settings, on=on, ready=ready)
 
 
 key = group("key", "API keys for `pasquin serve`.")

@@ -105,24 +105,27 @@ def serve(
     models: Sequence[str],
     *,
     settings: ServeSettings | None = None,
+    on: str | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve `models` behind `/v1` until Ctrl-C or SIGTERM; call `ready(url)` once it answers.
 
     What is under way then is finished first, for `settings.drain_seconds` at most. The first model loads at once,
-    the others when they are asked for. Raises UsageError when no model is named, or the host is not this machine's own
-    and there is no API key yet; ModelError when a model cannot be served; ResourceError when the port is taken.
+    the others when they are asked for. `on` is the Ray cluster whose nodes serve (`workers.open_workers`). Raises
+    UsageError when no model is named, or the host is not this machine's own and there is no API key yet; ModelError
+    when a model cannot be served; ResourceError when the port is taken, or the cluster cannot.
     """
     from pasquin.server.inference.app import create_inference_app
 
     settings = settings or load(ServeSettings, workspace.toml)
     if not models:
         raise UsageError(f"Name the models to serve; there are: {', '.join(workspace.models()) or 'none yet'}.")
+    if on is not None:
+        _serve_on(workspace, list(dict.fromkeys(models)), settings, on, ready)
+        return
     with _listen(settings.host, settings.port) as listener:
         app = create_inference_app(workspace, list(dict.fromkeys(models)), settings)
-        access = app.state.inference.access
-        if access.required and not access.keys:
-            raise UsageError("Serving here requires API keys, and there is none. Make one with `pasquin key add NAME`.")
+        _require_key(app)
         # After draining, uvicorn raises the signal again, for whoever would want to know.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
         try:
@@ -134,6 +137,28 @@ def serve(
             )
         finally:
             signal.signal(signal.SIGTERM, before)
+
+
+def _require_key(app: FastAPI) -> None:
+    access = app.state.inference.access
+    if access.required and not access.keys:
+        raise UsageError("Serving here requires API keys, and there is none. Make one with `pasquin key add NAME`.")
+
+
+def _serve_on(
+    workspace: Workspace, models: list[str], settings: ServeSettings, on: str, ready: Callable[[str], None] | None
+) -> None:
+    from pasquin.server.cluster import serve_on_cluster
+    from pasquin.server.inference.app import create_inference_app
+    from pasquin.workers import check_place
+
+    check_place(on)
+    here = create_inference_app(workspace, models, settings)  # what cannot be served is said before a cluster is asked
+    here.state.store.close()
+    _require_key(here)
+    with _listen(settings.host, settings.port) as listener:
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    serve_on_cluster(workspace, models, settings, on, ready)
 
 
 def _listen(host: str, port: int) -> socket.socket:

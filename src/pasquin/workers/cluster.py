@@ -35,6 +35,13 @@ class Cluster:
         """Cores of all nodes that are there now."""
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
+    @property
+    def nodes(self) -> int:
+        """Nodes with a core that are there now."""
+        return max(
+            1, len([node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1])
+        )
+
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """`function` of each item, in their order."""
         task = self._ray.remote(max_retries=RETRIES, num_cpus=1)(_same_version)

@@ -34,7 +34,7 @@ lock:  ## renew requirements.lock for what pyproject.toml asks; LOCK="--upgrade"
 fuzz:  ## a million spoilt documents for every reader together, half an hour (pip install atheris); FUZZ="RUNS [READER...]"
 	$(VENV)/bin/python tests/fuzz_guided.py $(FUZZ)
 
-soak:  ## the long ones: publishers, generations and trainings killed, 10,000 slots at once, every write failing, power cuts, 16 writers
+soak:  ## the long ones: whatever can be killed killed, 10,000 slots at once, every write failing, power cuts, nodes, 10 M posts, PostgreSQL, S3
 	$(PYTHON) bootstrap.py test
 	$(VENV)/bin/python benchmarks/publish_kills.py
 	$(VENV)/bin/python benchmarks/generate_kills.py
@@ -42,9 +42,15 @@ soak:  ## the long ones: publishers, generations and trainings killed, 10,000 sl
 	$(VENV)/bin/python benchmarks/publishers_at_once.py
 	$(VENV)/bin/python benchmarks/sqlite_writers.py
 	PASQUIN_SOAK_STEP=1 $(VENV)/bin/python -m pytest -n 0 tests/test_publish_faults.py -k "disk or power"
-	$(MAKE) postgres
+	$(MAKE) postgres scale
 
-.PHONY: postgres
+.PHONY: postgres scale
+scale:  ## past one machine: a real cluster with a killed node, a split network, the S3 suite, ten million posts killed and resumed
+	$(PYTHON) bootstrap.py test
+	PASQUIN_SOAK=1 $(VENV)/bin/python -m pytest -n 0 tests/test_ray.py tests/test_postgres.py tests/test_sync.py tests/test_data_urls.py
+	$(VENV)/bin/python benchmarks/scale.py
+	$(VENV)/bin/python benchmarks/prepare.py --posts 10000000 --filters --kill
+
 postgres:  ## the tests of everything that people do, each with a PostgreSQL database of its own instead of SQLite
 	$(PYTHON) bootstrap.py test
 	PASQUIN_TEST_POSTGRES=1 $(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/test_play.py tests/test_publish.py \

@@ -51,6 +51,7 @@ ELSEWHERE = {
     "pasquin tune vc --apply": "a corpus of thousands: test_tune.py",
     "pasquin train vc --from-feedback": "many decisions of curators: test_feedback.py",
     "pasquin db move postgresql+psycopg://pasquin@db.example.org/pasquin": "a PostgreSQL: test_store_move.py",
+    "pasquin prepare vc --workspace s3://my-bucket/mybot": "a bucket: test_sync.py",
     "pasquin sync s3://my-bucket/mybot": "a bucket: test_sync.py",
     "pasquin sync s3://my-bucket/mybot --only fetch": "a bucket: test_sync.py",
     "pasquin backup /backups/mybot.tar": "another disk: test_backup.py",

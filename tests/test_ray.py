@@ -112,6 +112,12 @@ def test_work_of_a_killed_node_is_done_elsewhere(cluster: Any, tmp_path: Path) -
             list(workers.map(failing, [1]))
 
 
+def test_a_node_of_another_version_is_refused(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pasquin.workers.cluster.__version__", "0.0.0")
+    with open_workers("ray") as workers, pytest.raises(ResourceError, match=r"0\.0\.0 is wanted\. Install that"):
+        list(workers.map(failing, [1]))
+
+
 def test_completions_are_the_same_on_a_cluster(cluster: Any, tmp_path: Path) -> None:
     model = make_tiny_model(tmp_path / "model")
     PostFormat(1, 2).save(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -32,17 +33,19 @@ CANARY = "canary-secret-key"
 
 
 class Weather(BaseHTTPRequestHandler):
-    """A proxy before the server that answers 503 as often as `storms` says, or to every write of `refused`."""
+    """A proxy before the server that answers 503 as often as `storms` says, or to every write of `refused`; late."""
 
     protocol_version = "HTTP/1.1"
     target = ""
     storms = 0
     refused = ""
+    delay = 0.0
     asked: list[tuple[str, str]] = []  # noqa: RUF012
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kind = type(self)
+        time.sleep(kind.delay)
         kind.asked.append((self.command, self.path.split("?")[0]))
         if kind.storms > 0 or (kind.refused and kind.refused in self.path and self.command == "PUT"):
             kind.storms -= 1
@@ -100,7 +103,7 @@ def place(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     monkeypatch.setattr(buckets, "_PAUSES", (0.0,) * 6)
     boto3.client("s3").create_bucket(Bucket="bots")
     yield f"s3://bots/{abs(hash(request.node.name))}"
-    Weather.storms, Weather.refused = 0, ""
+    Weather.storms, Weather.refused, Weather.delay = 0, "", 0.0
 
 
 def collected(folder: Path, start: int = 0) -> Workspace:
@@ -311,3 +314,28 @@ def test_the_command_and_the_setting(place: str, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["url"] == place
     assert CANARY not in run.stdout + run.stderr
+
+
+def test_a_workspace_that_is_a_bucket(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collected on one machine, prepared on another, through a store that is slow and busy."""
+    file = tmp_path / "posts.csv"
+    file.write_text("text,id,account\n" + "".join(f'"{text}",{i},ada\n' for i, text in enumerate(texts(60))))
+
+    def on(machine: str, *words: str) -> Any:
+        monkeypatch.setenv("PASQUIN_CACHE_DIR", str(tmp_path / machine))
+        return program(*words, "--workspace", place, "--json", cwd=tmp_path)
+
+    monkeypatch.delenv("PASQUIN_DATABASE_URL", raising=False)
+    assert "PASQUIN_DATABASE_URL" in on("one", "collect", f"csv:{file}").stderr
+    monkeypatch.setenv("PASQUIN_DATABASE_URL", f"sqlite:///{tmp_path / 'people.db'}")
+    Weather.delay, Weather.storms = 0.02, 2
+    run = on("one", "collect", f"csv:{file}", "--rights", "own-archive")
+    assert run.returncode == 0, run.stderr
+    Weather.storms = 2
+    run = on("two", "prepare", "vc")
+    assert run.returncode == 0, run.stderr
+    kept = json.loads(run.stdout)["kept"]
+    assert kept > 20
+    third = Workspace.create(tmp_path / "three")
+    sync(third, place)
+    assert len(read_corpus(third, "vc")) == kept

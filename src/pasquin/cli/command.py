@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +31,11 @@ app = typer.Typer(
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("--workspace", metavar="DIR", help="The workspace (default: the nearest pasquin.toml upward)."),
+    typer.Option(
+        "--workspace",
+        metavar="DIR",
+        help="The workspace (default: the nearest pasquin.toml upward), or s3://BUCKET/PREFIX.",
+    ),
 ]
 OnOption = Annotated[
     str | None,
@@ -48,6 +53,7 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
             traces.start()
             with traces.span(f"pasquin {command.__name__.rstrip('_')}"):
                 command(*args, **kwargs)
+                _send_back()
         except PasquinError as exc:
             _tell(str(exc) if isinstance(exc, Interrupted) else f"Error: {exc}", type(exc).__name__)
             raise typer.Exit(exc.exit_code) from exc
@@ -94,11 +100,30 @@ def terminal() -> Progress:
     return logs.JsonLines() if logs.wanted() else Terminal()
 
 
+_checked_out: list[tuple[Workspace, str]] = []
+"""Working copies of workspaces in buckets, which are sent back when the command is done."""
+
+
 def open_workspace(directory: Path | None) -> Workspace:
-    """The workspace in `directory`, or the nearest one upward. Raises WorkspaceError when there is none."""
+    """The workspace in `directory` (or bucket), or the nearest one upward. Raises WorkspaceError when there is none."""
     from pasquin.workspace import Workspace
 
-    return Workspace.open(directory)
+    bucket = re.fullmatch(r"s3:/+(.*)", str(directory or ""))  # a Path has one slash where two were
+    if not bucket:
+        return Workspace.open(directory)
+    from pasquin.sync.remote import check_out
+
+    url = f"s3://{bucket[1]}"
+    workspace = check_out(url, terminal())
+    _checked_out.append((workspace, url))
+    return workspace
+
+
+def _send_back() -> None:
+    while _checked_out:
+        from pasquin.sync import sync
+
+        sync(*_checked_out.pop(), progress=terminal())
 
 
 def print_result(result: Mapping[str, object], as_json: bool, lines: list[str]) -> None:

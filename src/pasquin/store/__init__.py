@@ -23,6 +23,15 @@ except ImportError:  # Windows: SQLite's own waiting has to do
     fcntl = None  # type: ignore[assignment]
 
 _BUSY_SECONDS = 30
+_IMPATIENCE = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 20_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+"""Seconds (milliseconds the second) after which a PostgreSQL beyond a split network is given up; libpq would wait for
+hours. An address can say otherwise (`?connect_timeout=30`)."""
 _MIGRATING = 0x7061_7371
 """The advisory lock of PostgreSQL that whoever migrates holds."""
 
@@ -97,7 +106,10 @@ def _first_line(exc: BaseException) -> str:
 def open_engine(url: str) -> sa.Engine:
     """An engine for `url` as the store needs it, nothing migrated. Raises StoreError when that is no database URL."""
     try:
-        engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {})
+        address = sa.make_url(url)
+        given = {"sqlite": {"timeout": _BUSY_SECONDS}, "postgresql": _IMPATIENCE}.get(address.get_backend_name(), {})
+        own = {name: value for name, value in given.items() if name not in address.query}
+        engine = sa.create_engine(address, connect_args=own)
     except (sa.exc.ArgumentError, ModuleNotFoundError) as exc:
         raise StoreError(f"PASQUIN_DATABASE_URL is no database URL that can be used here ({exc}).") from exc
     if engine.dialect.name == "sqlite":

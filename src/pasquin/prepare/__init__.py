@@ -55,7 +55,7 @@ COMFORTABLE_BYTES: Final = 1_000_000
 LITTLE_BYTES: Final = 100_000
 _FEW: Final = 2 * PART
 """Posts that are not worth starting processes for."""
-_PAIRS: Final = 250_000
+_PAIRS: Final = 500_000
 """Pairs of texts that a worker compares at a time."""
 _LAYOUT: Final = 2
 """Counts up when the files of parts change: what another version left is no use."""
@@ -292,27 +292,28 @@ class _Preparation:
         known = self.parts / "known"
         put_together(self.parts, number, sizes, known)
         slices = -(-len(alone) // _SLICE)
-        looks: dict[tuple[int, int], NDArray[np.uint32] | None] = dict.fromkeys(
-            (band, one) for band in range(bands.bands) for one in range(slices)
-        )
+        looks: list[tuple[int, int, int, NDArray[np.uint32] | None]] = [
+            (band, one, slices, None) for band in range(bands.bands) for one in range(slices)
+        ]
         for leaders in (True, False):
             rows = self.parts / f"rows-{int(leaders)}.npy"
             np.save(rows, alone[~judge.near[alone]].astype(np.uint32))
             told = (self.parts, number, rows, known, least, leaders)
-            jobs = [BandJob(*told, band, one, slices, only) for (band, one), only in looks.items()]
+            jobs = [BandJob(*told, *look) for look in looks]
             some: list[NDArray[Any]] = []
-            crowded: dict[tuple[int, int], NDArray[np.uint32] | None] = {}
+            crowded: dict[int, list[NDArray[np.uint32]]] = {}
             with self.progress.task("Finding duplicates", len(jobs), "bands") as task:
-                for look, (pairs, many) in zip(looks, workers.map(band_pairs, jobs), strict=True):
+                for job, (pairs, many) in zip(jobs, workers.map(band_pairs, jobs), strict=True):
                     some.append(pairs)
-                    crowded |= {look: many} if len(many) else {}
+                    if len(many):
+                        crowded.setdefault(job.band, []).append(many)
                     if sum(map(len, some[1:])) > max(_PAIRS, len(some[0])):  # few pairs are new in later bands
                         some = [unique_pairs(some)]
                     task.advance()
             self._compare(unique_pairs(some), positions, judge, least, workers)
             if not crowded:
                 break
-            looks = crowded
+            looks = [(band, 0, 1, np.concatenate(keys)) for band, keys in crowded.items()]
         return judge
 
     def _compare(

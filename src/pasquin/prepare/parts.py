@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -171,8 +172,8 @@ def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     import numpy as np
 
     rows = _mapped(job.rows)
-    load = [_mapped(_path(job.parts, "bands", n))[job.band] for n in range(job.number_of_parts)]
-    keys = np.concatenate(load)[rows]
+    bands, found = _opened(job.parts, job.number_of_parts, job.rows.stat().st_mtime_ns)
+    keys = np.concatenate([part[job.band] for part in bands])[rows]
     if job.slices > 1:
         chosen = keys // np.uint32(-(-(2**32) // job.slices)) == job.slice
         rows, keys = rows[chosen], keys[chosen]
@@ -182,9 +183,17 @@ def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     groups = agreeing(keys)
     groups = replace(groups, places=rows[groups.places].astype(np.int64))
     sizes, sketched = _mapped(job.known / "sizes.npy"), _mapped(job.known / "sketches.npy")
-    found = _Digests(job.parts, job.number_of_parts)
     pairs = suspects(groups, sizes, sketched, job.least, leaders=job.leaders)
     return unique_pairs([promising(pairs, found, job.least)]), groups.crowded
+
+
+@lru_cache(maxsize=1)
+def _opened(parts: Path, number: int, _: int) -> tuple[list[NDArray[np.uint32]], _Digests]:
+    """Bands and digests of all parts: opening a thousand files takes as long as a job does, and a worker has hundreds.
+
+    The last argument is when the rows were written, so that what another run left in the same place is not taken.
+    """
+    return [_mapped(_path(parts, "bands", part)) for part in range(number)], _Digests(parts, number)
 
 
 def _mapped(path: Path) -> NDArray[Any]:

@@ -76,7 +76,7 @@ def test_many_texts_of_few_words_are_compared_with_few_others_and_copies_are_fou
         alike = max(alike, int((groups.lengths * (groups.lengths - 1)).sum() // 2))
         pairs = suspects(groups, sizes, sketches(found), STRADDLE_THRESHOLD, leaders=True)
         _, counts = np.unique(pairs[:, 1], return_counts=True)
-        assert counts.max() <= 4
+        assert counts.max() <= 8
     assert alike > 10 * len(keys)  # what agrees in a band is far more than that
     judged = find_duplicates([*every, *copies], 0.8)
     near = [jaccard(shingles(text), shingles(copy)) >= 0.8 for text, copy in zip(every, copies, strict=False)]

@@ -41,7 +41,7 @@ _DEVIATIONS: Final = 4.0
 """A suspect is not checked when its estimated similarity is so many standard deviations too low (1 in 30,000)."""
 _NEAREST: Final = 32
 """And of what is left then, each with so many that are nearest to it in length."""
-_CLOSEST: Final = 4
+_CLOSEST: Final = 8
 """In one band a text is compared with so many earlier ones at most: where thousands of texts are all a little alike
 there are millions of pairs, and the closest few of each text find its copies and hold the cluster together."""
 _HELD: Final = 2**20

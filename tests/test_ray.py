@@ -51,9 +51,11 @@ def cluster() -> Iterator[Any]:
 
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    small = {"object_store_memory": STORE, "include_dashboard": False, "ray_client_server_port": free_port()}
+    small = {"object_store_memory": STORE, "include_dashboard": False}
+    if "PASQUIN_SOAK" in os.environ:
+        small["ray_client_server_port"] = free_port()
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
-    nodes.door = f"ray://127.0.0.1:{small['ray_client_server_port']}"
+    nodes.door = f"ray://127.0.0.1:{small.get('ray_client_server_port')}"
     for _ in range(2):
         nodes.add_node(num_cpus=1, object_store_memory=STORE)
     ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")

@@ -13,7 +13,7 @@ words of FILE, as many words as one of its posts, by one of 200 accounts; of 100
 replaced, 2 another post in capitals, 10 end with a link, 5 are replies to somebody, 2 begin with RT.
 `--made DIR` keeps these posts in DIR and uses those that are there. `--filters` adds the filters for language (English)
 and private data. `--kill` kills prepare in the middle, with all its workers, and lets it run again; seconds are then
-those of both runs. The last line is one JSON object.
+those of both runs, memory and processor time those of the second. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def prepared(folder: Path, options: list[str], *, kill_at: str = "") -> tuple[di
     `kill_at` is the label of the bar during which it is killed first, `killed_after` in the result when that was.
     """
     command = [PASQUIN, "prepare", "benchmark", "--json", "--workspace", str(folder)]
-    before, killed_after = os.times(), 0.0
+    killed_after = 0.0
     if kill_at:
         began = time.perf_counter()
         process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -56,6 +56,7 @@ def prepared(folder: Path, options: list[str], *, kill_at: str = "") -> tuple[di
         process.send_signal(signal.SIGKILL)
         process.wait()
         killed_after = time.perf_counter() - began
+    before = os.times()  # what was killed took its workers' times along
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
     peak: list[float] = [0.0]
     watcher = threading.Thread(target=_watch, args=(process, peak), daemon=True)
@@ -258,7 +259,7 @@ def main() -> None:
             {
                 "posts": count,
                 "posts_per_minute": round(60 * count / seconds),
-                "posts_per_minute_of_processor": round(60 * count / processor * cores),
+                "posts_per_minute_of_processor": None if arguments.kill else round(60 * count / processor * cores),
                 "peak_mb": round(peak),
                 "seconds": round(seconds, 2),
                 "killed_after": round(result["killed_after"], 2),

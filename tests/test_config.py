@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pasquin.config import PrepareSettings, TrainSettings, load
+from pasquin.config import CollectSettings, PrepareSettings, TrainSettings, load
 from pasquin.errors import UsageError
 
 
@@ -34,6 +34,18 @@ def test_nonsense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PASQUIN_TRAIN_SEED", "soon")
     with pytest.raises(UsageError, match="seed"):
         load(TrainSettings, None)
+    monkeypatch.setenv("PASQUIN_COLLECT_COLUMNS", "text=body")
+    with pytest.raises(UsageError, match="columns"):
+        load(CollectSettings, None)
+
+
+def test_the_environment_gives_lists_and_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("pasquin_collect_columns", '{"text": "body"}')
+    monkeypatch.setenv("PASQUIN_COLLECT_ACCEPTED_RULES", "a.example, b.example")
+    monkeypatch.setenv("PASQUIN_COLLECT_NO_SUCH_SETTING", "1")
+    settings = CollectSettings(workers=2)
+    assert (settings.columns, settings.accepted_rules) == ({"text": "body"}, ("a.example", "b.example"))
+    assert (settings.workers, settings.stage) == (2, "collect")
 
 
 @pytest.mark.parametrize("content", [b"[train", b"\xff\xfe", b"train = 3\n"])

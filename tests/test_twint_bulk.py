@@ -58,7 +58,10 @@ ODD = st.one_of(
         [
             "", " ", "\u3000", "\0", "a\0b", "RT @bo: hi", "RT @é", "true", "NaN", "12", "007", " 12 ", "-5", "1e5",
             "[]", "{x", "\u200b", "🎈", "x" * 6_000, "1,234", "2021-04-29", "24:00:00", "EDT", "+9999", "-0800", "qht",
-            "en-gb",            "https://x.com/i/status/5", "https://twitter.com/a/status/01", "https://twitter.com/a/status/5?s=20",
+            "en-gb", "https://x.com/i/status/5", "https://twitter.com/a/status/01", "https://twitter.com/a/status/5?s=20",
+            "https://twitter.com/ada/status/", "https://twitter.com/ada/status/0", "https://twitter.com/ada/status/5/",
+            f"https://twitter.com/ada/status/{10**19}", f"https://twitter.com/ada/status/{10**19 - 1}", "0" * 70 + "5",
+            "https://twitter.com/ada/statuses/5", "https://twitter.com/ada/status/\uff15", "1.5e12", "-1",
             "2021-04-29 19:59:59 Eastern Daylight Time", 1_619_740_799, 99_999_999_999, 10**13, 2**64, 10**400,
             [], {}, [None], ["a"], [{"user_id": 8, "username": "bo"}], [{"id": "8", "screen_name": "bo"}, {"id": 7}],
             [{"username": "bo"}], [{"user_id": 0, "id": 9, "username": "", "screen_name": "ada"}], {"user_id": 8},

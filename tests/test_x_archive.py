@@ -18,6 +18,7 @@ from pasquin.collect import collect
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page
+from pasquin.networks.files.guess import guess_source
 from pasquin.networks.x_archive import x_archive
 from pasquin.records import Post
 from pasquin.workspace import Workspace
@@ -235,6 +236,19 @@ def test_the_tables_of_old_archives(tmp_path: Path) -> None:
     assert (len(page.posts), [piece.reason for piece in page.quarantined]) == (3, ["it has no id", "it is not UTF-8"])
     (tmp_path / "tweets.js").write_text(tweets_js(tweet(1, "alone")))
     assert read(tmp_path / "tweets.js", account="42").posts[0].text == "alone"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tweets (1).js", tweets_js(tweet(1, "alone"))),
+        ("mine.js", "Grailbird.data.tweets_2013_01 = " + json.dumps([tweet(1, "alone")])),
+    ],
+)
+def test_a_file_of_an_archive_is_known_by_what_it_holds(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert guess_source(str(tmp_path / name), CollectSettings()) == "x-archive"
+    assert read(tmp_path / name, account="42").posts[0].text == "alone"
 
 
 def test_whose_archive_it_is(tmp_path: Path) -> None:

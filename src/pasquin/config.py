@@ -12,36 +12,40 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pasquin.errors import UsageError
 
 
-class StageSettings(BaseSettings):
-    """What all settings classes share: unknown keys are mistakes, values are checked."""
+class StageSettings(BaseModel):
+    """What all settings classes share: what is not given comes from the environment, unknown keys are mistakes, values
+    are checked. (pydantic-settings would do the same, and add 50 ms to the start of every command.)
+    """
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags and file values arrive through `load`; only the environment is a source of its own."""
-        return (init_settings, env_settings)
+    stage: ClassVar[str]
+    """Its table in `pasquin.toml`, and `PASQUIN_<STAGE>_` in the environment."""
+
+    def __init__(self, **given: Any) -> None:
+        """Settings with what is `given`. Raises ValidationError for what makes no sense."""
+        found = _environment(self.stage)
+        super().__init__(**{key: value for key, value in found.items() if key in type(self).model_fields} | given)
+
+
+def _environment(stage: str) -> dict[str, str]:
+    """What the environment says of a stage's settings, and of others that it does not have."""
+    prefix = f"PASQUIN_{stage.upper()}_"
+    names = {name.upper(): value for name, value in os.environ.items()}
+    return {name.removeprefix(prefix).lower(): value for name, value in names.items() if name.startswith(prefix)}
 
 
 class CollectSettings(StageSettings):
     """[collect]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_COLLECT_")
+    stage = "collect"
 
     page_posts: int = Field(50_000, ge=1)
     """Posts held in memory before a shard is written."""
@@ -57,13 +61,13 @@ class CollectSettings(StageSettings):
     """Which column (or JSON key, dots reach inside) of csv, jsonl and parquet holds which field of a post."""
     delimiter: str = Field("=" * 20, min_length=1)
     """The line that separates posts in delimited text."""
-    proxies: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    proxies: tuple[SecretStr, ...] = ()
     """Forward proxies (`http://user:password@host:port`, or a file with one a line); they share one budget."""
-    allow_private_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    allow_private_hosts: tuple[str, ...] = ()
     """Hosts (`name` or `name:port`) that may be in a private network and without https: one's own servers."""
     max_wait_seconds: int = Field(900, ge=0)
     """Wait at most this long when a service asks to; longer, and the source ends with a word."""
-    accepted_rules: Annotated[tuple[str, ...], NoDecode] = ()
+    accepted_rules: tuple[str, ...] = ()
     """Mastodon servers whose rules were read and accepted (`example.social`)."""
     bluesky_plc: str = "https://plc.directory"
     """The directory that knows where a `did:plc` account lives."""
@@ -83,6 +87,11 @@ class CollectSettings(StageSettings):
     x_api: str = "https://api.x.com"
     """X's API."""
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
     @field_validator("proxies", "allow_private_hosts", "accepted_rules", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -92,7 +101,7 @@ class CollectSettings(StageSettings):
 class PrepareSettings(StageSettings):
     """[prepare]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_PREPARE_")
+    stage = "prepare"
 
     include_replies: bool = False
     """Keep replies and posts that begin with @."""
@@ -108,7 +117,7 @@ class PrepareSettings(StageSettings):
     """Shorter texts are dropped after cleaning."""
     max_characters: int = Field(1_000, ge=1)
     """Longer texts are dropped after cleaning: Pasquin learns short posts."""
-    languages: Annotated[tuple[str, ...], NoDecode] = ()
+    languages: tuple[str, ...] = ()
     """Keep only texts in these languages (ISO 639, `en`), and those too short to tell."""
     drop_personal: bool = False
     """Drop texts with e-mail or street addresses, telephone, card, bank account or social security numbers."""
@@ -138,7 +147,7 @@ class PrepareSettings(StageSettings):
 class TrainSettings(StageSettings):
     """[train]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_TRAIN_")
+    stage = "train"
 
     model: str = "smollm2"
     """`smollm2` (the starter), a Hugging Face name such as `gpt2`, or a directory."""
@@ -184,7 +193,7 @@ class TrainSettings(StageSettings):
 class GenerateSettings(StageSettings):
     """[generate]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_GENERATE_")
+    stage = "generate"
 
     n: int = Field(1_000, ge=1, le=1_000_000)
     """Candidates wanted."""
@@ -222,7 +231,7 @@ class GenerateSettings(StageSettings):
     """A run of so many characters shared with a post makes a candidate a copy, whatever else it says."""
     run_share: float = Field(0.6, gt=0, le=1)
     """A shared run of 30 characters or more that is this share of a candidate makes it a copy."""
-    allow: Annotated[tuple[str, ...], NoDecode] = ()
+    allow: tuple[str, ...] = ()
     """Of mention, link, personal, blocked and language: what does not speak against a candidate here."""
     base_url: str | None = None
     """With the engine `openai`: the server's address, for example `http://localhost:11434/v1`."""
@@ -242,7 +251,7 @@ class GenerateSettings(StageSettings):
 class CurateSettings(StageSettings):
     """[curate]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_CURATE_")
+    stage = "curate"
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets others in."""
@@ -254,7 +263,7 @@ class CurateSettings(StageSettings):
     """Per cent of the candidates that every curator decides, to measure how far they agree."""
     session_days: float = Field(30.0, gt=0, le=365)
     """Days after which a curator has to sign in again."""
-    networks: Annotated[tuple[Literal["bluesky", "mastodon", "x"], ...], NoDecode] = ("bluesky", "mastodon", "x")
+    networks: tuple[Literal["bluesky", "mastodon", "x"], ...] = ("bluesky", "mastodon", "x")
     """Networks whose lengths are counted; the first is the one that cards look like."""
     mastodon_characters: int = Field(500, ge=1)
     """What the Mastodon instance allows."""
@@ -269,7 +278,7 @@ class CurateSettings(StageSettings):
 class PlaySettings(StageSettings):
     """[play]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_PLAY_")
+    stage = "play"
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets others in."""
@@ -283,7 +292,7 @@ class PlaySettings(StageSettings):
     """Requests a second that one player may make in the long run; ten times as many at once."""
     address_rate: float = Field(400.0, gt=0)
     """The same for all players of one address prefix together (a school behind one address is many players)."""
-    embed: Annotated[tuple[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]*-]+)$")], ...], NoDecode] = ()
+    embed: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.:\[\]*-]+)$")], ...] = ()
     """Sites (`https://blog.example.org`; `*`: any) whose pages may show `/embed` in an `<iframe>`."""
 
     @field_validator("embed", mode="before")
@@ -295,7 +304,7 @@ class PlaySettings(StageSettings):
 class ServeSettings(StageSettings):
     """[serve]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_SERVE_")
+    stage = "serve"
 
     host: str = "127.0.0.1"
     """Address to listen on; anything but this machine's own requires API keys."""
@@ -339,7 +348,7 @@ def _words(value: object) -> object:
 class MeasureSettings(StageSettings):
     """[measure]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_MEASURE_")
+    stage = "measure"
 
     fastest_ms: int = Field(500, ge=0)
     """Faster answers do not count: the text was not read."""
@@ -392,12 +401,11 @@ def load(
     `flags` that are None count as not given; `defaults` stand in for the stage's own. Raises UsageError naming the
     value that makes no sense.
     """
-    prefix = str(settings.model_config["env_prefix"])
-    stage = prefix.removeprefix("PASQUIN_").rstrip("_").lower()
+    stage = settings.stage
     table = read_toml(toml).get(stage, {}) if toml else {}
     if not isinstance(table, dict):
         raise UsageError(f"[{stage}] in {toml} must be a table of settings.")
-    from_environment = _environment_keys(prefix)
+    from_environment = _environment(stage)
     given = {**(defaults or {}), **table}
     values = {key: value for key, value in given.items() if key not in from_environment}
     values.update({key: value for key, value in flags.items() if value is not None})
@@ -414,14 +422,10 @@ def load(
         ) from exc
 
 
-def _environment_keys(prefix: str) -> set[str]:
-    return {key.removeprefix(prefix).lower() for key in (name.upper() for name in os.environ) if key.startswith(prefix)}
-
-
 class PublishSettings(StageSettings):
     """[publish]"""
 
-    model_config = SettingsConfigDict(env_prefix="PASQUIN_PUBLISH_")
+    stage = "publish"
 
     lease_seconds: float = Field(120.0, ge=5)
     """A publisher that is not heard of for so long has lost its claim, and another one takes over."""
@@ -435,7 +439,7 @@ class PublishSettings(StageSettings):
     """Port on 127.0.0.1 at which the daemon tells Prometheus how its bots stand; none without it."""
     settle_times: int = Field(6, ge=1)
     """How often to look before the person is asked."""
-    allow_private_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    allow_private_hosts: tuple[str, ...] = ()
     """Hosts (`name` or `name:port`) that may be in a private network and without https: one's own servers."""
 
     @field_validator("allow_private_hosts", mode="before")

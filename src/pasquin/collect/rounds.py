@@ -95,6 +95,8 @@ def _read_alone(reader: Reader, one: Wanted, progress: Progress) -> None:
             shown = share
 
         _read(reader, one, on_page)
+        if one.error is None:
+            task.advance(100 - shown, f"{one.posts:,} posts, {one.new:,} new")
     _say_quarantined(reader.workspace, one, progress)
 
 

@@ -75,7 +75,7 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
             load(settings, workspace.toml)
         except UsageError as exc:
             yield _finding("pasquin.toml", "problem", str(exc), "Mend that setting in pasquin.toml or the environment.")
-    stages = {str(one.model_config["env_prefix"]).removeprefix("PASQUIN_").rstrip("_").lower() for one in _SETTINGS}
+    stages = {one.stage for one in _SETTINGS}
     for name in sorted(set(tables) - stages - _TABLES):
         yield _finding(
             *("pasquin.toml", "warning", f"Nothing reads the table [{name}]."),

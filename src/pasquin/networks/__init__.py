@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 from pasquin.config import CollectSettings
@@ -76,15 +77,20 @@ class Source(Protocol):
         """
 
 
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    """Looked for once in a process: every installed package's metadata is read for it."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
 def sources() -> dict[str, str]:
     """Names of the networks that can be read, with the object reference that provides each."""
-    return {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    return {name: entry.value for name, entry in _registered().items()}
 
 
 def open_source(name: str, settings: CollectSettings) -> Source:
     """The source called `name`; UsageError, naming those there are, when there is none."""
-    for entry in entry_points(group=GROUP):
-        if entry.name == name:
-            make: Callable[[CollectSettings], Source] = entry.load()
-            return make(settings)
-    raise UsageError(f"There is no source `{name}:`; there are {', '.join(sorted(sources()))}.")
+    if (entry := _registered().get(name)) is None:
+        raise UsageError(f"There is no source `{name}:`; there are {', '.join(sorted(sources()))}.")
+    make: Callable[[CollectSettings], Source] = entry.load()
+    return make(settings)

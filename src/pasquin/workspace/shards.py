@@ -181,12 +181,13 @@ class ShardWriter:
             if read_tombstones(self._workspace):
                 gone = self._execute(f"DELETE FROM {page} AS post WHERE {forgotten_condition(self._workspace)}")
                 forgotten = int(gone[0][0])
-            accounts = frozenset(self._execute(f"SELECT DISTINCT network, account FROM {page}"))
-            updating = rights is not None or current or self._has_own(page)
+            counts = self._counts(page)
+            accounts = frozenset((network, account) for network, account, *_ in counts)
+            updating = rights is not None or current or any(own for *_, own in counts)
             shards = list(self._shards_of(accounts)) if updating else []
             updated = self._update(page, shards, rights, current) if shards else 0
-            self._keep_new(page, accounts)
-            counts = self._execute(f"SELECT network, account, count(*) FROM {page} GROUP BY ALL ORDER BY ALL")
+            if self._keep_new(page, accounts):
+                counts = self._counts(page)
             try:
                 for folder, query in self._plan(page, counts):
                     self._write_shard(folder, query, source)
@@ -194,7 +195,7 @@ class ShardWriter:
             except BaseException:
                 self._start_anew()
                 raise
-        return Appended(accounts, sum(count for *_, count in counts), updated, forgotten, refused)
+        return Appended(accounts, sum(count for _, _, count, _ in counts), updated, forgotten, refused)
 
     def _receive(
         self, posts: Sequence[Post], rights: Rights | None, unknown: Rights
@@ -224,8 +225,11 @@ class ShardWriter:
         self._execute("CREATE OR REPLACE TEMP TABLE known (key UHUGEINT)")
         self._folders.clear()
 
-    def _has_own(self, page: str) -> bool:
-        return bool(self._execute(f"SELECT 1 FROM {page} WHERE rights = 'own-archive' LIMIT 1"))
+    def _counts(self, page: str) -> list[tuple[str, str, int, bool]]:
+        """Network, account, how many posts, and whether one is from its author's own archive; for each account."""
+        return self._execute(
+            f"SELECT network, account, count(*), bool_or(rights = 'own-archive') FROM {page} GROUP BY ALL ORDER BY ALL"
+        )
 
     def stored(self, network: str, account: str, prefix: str = "", rights: Rights | None = None) -> list[str]:
         """URIs of the posts of an account that are there and begin with `prefix` (and have `rights`), sorted."""
@@ -272,8 +276,11 @@ class ShardWriter:
         for folder in sorted(folders):
             yield from (glob_literal(path) for path in sorted(folder.glob("*.parquet")))
 
-    def _keep_new(self, page: str, accounts: Iterable[tuple[str, str]]) -> None:
-        """Leave in `page` the first post of each uri that no shard has, and put the keys of these into `keys`."""
+    def _keep_new(self, page: str, accounts: Iterable[tuple[str, str]]) -> bool:
+        """Leave in `page` the first post of each uri that no shard has, and put the keys of these into `keys`.
+
+        Whether others had to go.
+        """
         folders = {self._workspace.posts / network / folder_name(account) for network, account in accounts}
         folders |= {folder.parent / SHARED for folder in folders}
         new = sorted(folders - self._folders)
@@ -294,6 +301,7 @@ class ShardWriter:
             self._execute(f"DELETE FROM {page} WHERE md5_number(uri) IN ({found})")
         if repeated or there:
             self._execute(f"CREATE OR REPLACE TEMP TABLE keys AS SELECT md5_number(uri) AS key FROM {page}")
+        return bool(repeated or there)
 
     def _update(self, page: str, shards: list[str], rights: Rights | None, current: bool) -> int:
         """Bring posts that are there up to those in `incoming`, shard by shard in place; how many."""
@@ -330,13 +338,13 @@ class ShardWriter:
             rewrite_shard(self._database, Path(name), f"SELECT {values} FROM {joined} ORDER BY file_row_number")
         return int(self._database.execute("SELECT count(*) FROM changed").fetchall()[0][0])
 
-    def _plan(self, page: str, counts: list[tuple[str, str, int]]) -> Iterator[tuple[Path, str]]:
+    def _plan(self, page: str, counts: list[tuple[str, str, int, bool]]) -> Iterator[tuple[Path, str]]:
         """Folders to write a shard into, each with the SQL of its posts, in order."""
         select = f"SELECT {', '.join(COLUMNS)} FROM {page} WHERE"
-        small = {(network, account) for network, account, count in counts if count < _SMALL}
+        small = {(network, account) for network, account, count, _ in counts if count < _SMALL}
         if len(small) < _MANY:
             small = set()
-        for network, account, _ in counts:
+        for network, account, *_ in counts:
             if (network, account) not in small:
                 folder = self._workspace.posts / network / folder_name(account)
                 yield folder, f"{select} network = {sql_text(network)} AND account = {sql_text(account)}"

@@ -5,17 +5,19 @@ One `FileSource` serves all formats; a format is where to look (`find`) and a `R
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Page, Quarantined
-from pasquin.networks.files.bulk import BulkFormat, BulkReader, blocks, open_bulk, read_block
+from pasquin.networks.files.bulk import Block, BulkFormat, BulkReader, blocks, open_bulk, read_block
 from pasquin.networks.files.reading import Deleted, InputFile, Reader, Reading, find_files
 from pasquin.networks.files.remote import fetched, is_url, local_path
 from pasquin.networks.files.tables import read_csv, read_jsonl, read_parquet
@@ -25,6 +27,8 @@ from pasquin.records import Post
 
 PAGE_BYTES: Final = 32 * 2**20
 """Characters of text (and pieces of quarantine) held before a page is handed on, whatever `page_posts` says."""
+_READERS: Final = 2
+"""Blocks that are read at a time, beside the one that is being stored."""
 
 
 @dataclass
@@ -100,31 +104,35 @@ class FileSource:
         yield page.finish(1.0)
 
     def _in_bulk(self, files: Sequence[InputFile], format: BulkFormat) -> Iterator[Page]:
-        """Pages of blocks; the next block is read while the last one is being stored."""
-        with open_bulk() as reader, ThreadPoolExecutor(1, "pasquin-read") as ahead:
-            pages = self._block_pages(files, format, reader)
-            following = ahead.submit(next, pages, None)
-            try:
-                while (page := following.result()) is not None:
-                    following = ahead.submit(next, pages, None)
-                    yield page
-            finally:
-                following.cancel()
-                ahead.submit(pages.close).result()
+        """Pages of blocks in their order; the next ones are read while one is being stored."""
+        free: SimpleQueue[BulkReader] = SimpleQueue()
 
-    def _block_pages(self, files: Sequence[InputFile], format: BulkFormat, reader: BulkReader) -> Generator[Page]:
-        limit = self.settings.max_line_bytes
-        for file in files:
+        def read(file: InputFile, block: Block, share: float) -> Page:
+            reader = free.get()
             try:
-                for block in blocks(file, limit, self.settings.page_posts):
-                    found = read_block(reader, file, block, format, limit)
-                    yield Page(found.posts, None, found.skipped, tuple(found.quarantined), _share(files))
-            except InputError as exc:
-                if len(files) == 1:
-                    raise
-                yield Page((), None, {}, (file.quarantine(None, str(exc)),), _share(files))
-            if file.damage:
-                yield Page((), None, {}, (file.quarantine(None, file.damage),), _share(files))
+                found = read_block(reader, file, block, format, self.settings.max_line_bytes)
+            finally:
+                free.put(reader)
+            return Page(found.posts, None, found.skipped, tuple(found.quarantined), share)
+
+        with ExitStack() as stack:
+            for _ in range(_READERS):
+                free.put(stack.enter_context(open_bulk()))
+            ahead = stack.enter_context(ThreadPoolExecutor(_READERS, "pasquin-read"))
+            stack.callback(ahead.shutdown, cancel_futures=True)
+            for file in files:
+                try:
+                    pages = (
+                        ahead.submit(read, file, block, _share(files))
+                        for block in blocks(file, self.settings.max_line_bytes, self.settings.page_posts)
+                    )
+                    yield from _finished(pages, _READERS)
+                except InputError as exc:
+                    if len(files) == 1:
+                        raise
+                    yield Page((), None, {}, (file.quarantine(None, str(exc)),), _share(files))
+                if file.damage:
+                    yield Page((), None, {}, (file.quarantine(None, file.damage),), _share(files))
 
     def _readings(self, file: InputFile, alone: bool) -> Iterator[Reading]:
         try:
@@ -135,6 +143,23 @@ class FileSource:
             yield file.quarantine(None, str(exc))
         if file.damage:
             yield file.quarantine(None, file.damage)
+
+
+def _finished(pages: Iterator[Future[Page]], ahead: int) -> Iterator[Page]:
+    """The pages that are being read, as many `ahead` of the one that is handed on, up to an error of the iterator."""
+    waiting: deque[Future[Page]] = deque()
+    error = None
+    try:
+        for page in pages:
+            waiting.append(page)
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+    except InputError as exc:
+        error = exc
+    while waiting:
+        yield waiting.popleft().result()
+    if error is not None:
+        raise error
 
 
 def _share(files: Sequence[InputFile]) -> float:

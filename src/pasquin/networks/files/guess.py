@@ -26,6 +26,7 @@ _MARKS: Final = (
         re.compile(rb'"orderedItems"\s{0,9}:|"(?:id|type)"\s{0,9}:\s{0,9}"(?:outbox.json|OrderedCollection)"'),
     ),
     ("telegram", re.compile(rb'"type"\s{0,9}:\s{0,9}"(?:\w{0,20}_(?:chat|group|supergroup|channel)|saved_messages)"')),
+    ("x-archive", re.compile(rb"\A\s{0,9}(?:window\.YTD\.|Grailbird\.data\.tweets_)")),
     ("discord", re.compile(rb'\A\s{0,9}\{\s{0,9}"guild"\s{0,9}:')),
     ("reddit", re.compile(rb'"kind"\s{0,9}:\s{0,9}"(?:Listing|t[13])"')),
     (

@@ -18,6 +18,11 @@ _BOMB_RATIO: Final = 200
 _BOMB_SIZE: Final = 64 * 2**20
 _MAX_DIRECTORY: Final = 64 * 2**20
 """Bytes of a zip's table of contents (half a million files); opening it takes about ten times as much memory."""
+_MARK: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:window\.YTD\.(?P<kind>\w{1,40})\.part|Grailbird\.data\.tweets_(?P<month>\d{4}_\d\d)\b)"
+)
+"""What the files of an archive begin with."""
+_LOOK: Final = 200
 
 
 @dataclass(frozen=True)
@@ -135,11 +140,19 @@ def _unpacked(folder: Path) -> Archive:
 
 
 def _single(file: InputFile) -> Archive:
-    """One file taken out of an archive, called what it would be called there."""
+    """One file taken out of an archive, called what it would be called there: it says so itself, whatever its name."""
     name = file.path.name
-    csv = file.path.suffix.lower() == ".csv"
-    folder = "data/csv/" if csv else "data/js/tweets/" if re.fullmatch(r"\d{4}_\d{2}\.js", name) else "data/"
-    return Archive(("tweets.csv" if csv else f"{folder}{name}",), lambda _: file.path.open("rb"))
+    with file.path.open("rb") as handle:
+        mark = _MARK.match(handle.read(_LOOK))
+    if mark is not None and mark["kind"]:
+        name = f"data/{mark['kind'].decode().replace('_', '-')}.js"
+    elif mark is not None:
+        name = f"data/js/tweets/{mark['month'].decode()}.js"
+    elif file.path.suffix.lower() == ".csv":
+        name = "tweets.csv"
+    else:
+        name = f"data/js/tweets/{name}" if re.fullmatch(r"\d{4}_\d{2}\.js", name) else f"data/{name}"
+    return Archive((name,), lambda _: file.path.open("rb"))
 
 
 def _natural(name: str) -> list[int | str]:

@@ -300,8 +300,15 @@ def test_many_at_once(open_page: Opener, served: Served) -> None:
     page.keyboard.press("u")
     settled(page)
     assert [decision for _, decision in served.rows()].count("undo") == 48
-    page.get_by_label("About").fill("pigeon")
+    for key, heading in (("p", "Which is better?"), ("t", "Together"), ("g", "Pick the good ones")):
+        page.keyboard.press(key)
+        page.get_by_role("heading", name=heading).wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("pigeon")
+    page.keyboard.press("Enter")
     until(page, "[...document.querySelectorAll('.tile-text')].every((tile) => /pigeon/i.test(tile.textContent))")
+    page.keyboard.press("c")
+    page.locator(".preview").wait_for()
 
 
 def test_decisions_wait_for_nothing(open_page: Opener, tmp_path: Path) -> None:

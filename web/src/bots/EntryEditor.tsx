@@ -1,15 +1,21 @@
 import { Button } from "@mantine/core";
 import { useId, useState } from "react";
 
+import type { Network } from "../curate/api";
+import { Counters } from "../curate/Counters";
 import { bots, type BotEntry, type BotSummary } from "./api";
 import { useAction } from "./useAction";
 
 type Props = { bot: BotSummary; entry: BotEntry; onDone: () => void };
 
+/** Networks whose limit is the same everywhere; a Mastodon server has its own, and tells it when it is asked. */
+const LIMITS: Record<string, Network> = { bluesky: { name: "bluesky", limit: 300 }, x: { name: "x", limit: 280 } };
+
 /** Other words for an entry; the receipt keeps what the model wrote. */
 export function EntryEditor({ bot, entry, onDone }: Props) {
   const [text, setText] = useState(entry.text);
   const label = useId();
+  const network = LIMITS[bot.network ?? ""];
   const save = useAction(() => bots.edit(bot.bot, entry.id, text));
   return (
     <form
@@ -28,6 +34,7 @@ export function EntryEditor({ bot, entry, onDone }: Props) {
         Your words; the receipt says that they were edited
       </label>
       <textarea id={label} rows={3} dir="auto" maxLength={3000} value={text} autoFocus onChange={(event) => setText(event.target.value)} />
+      {network && <Counters networks={[network]} text={text} />}
       {save.error && (
         <p className="problem" role="alert">
           {save.error.message}

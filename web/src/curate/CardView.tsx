@@ -15,10 +15,8 @@ import { useKeys } from "./useKeys";
 const LONG = 160;
 const VERY_LONG = 420;
 
-type Props = { session: Session; onHelp: () => void; onView: (view: "grid" | "pairs") => void; onSearch: () => void };
-
 /** One candidate at a time: look, decide, next. */
-export function CardView({ session, onHelp, onView, onSearch }: Props) {
+export function CardView({ session }: { session: Session }) {
   const [editing, setEditing] = useState(false);
   const { current, state } = session;
   const actions = useMemo(() => {
@@ -36,14 +34,10 @@ export function CardView({ session, onHelp, onView, onSearch }: Props) {
       u: () => session.undo(),
       z: () => session.undo(),
       Backspace: () => session.undo(),
-      g: () => onView("grid"),
-      p: () => onView("pairs"),
-      "/": onSearch,
-      "?": onHelp,
       ...Object.fromEntries(reasons),
     };
-  }, [session, state, onHelp, onView, onSearch]);
-  useKeys(editing ? NONE : actions);
+  }, [session, state]);
+  useKeys(actions);
 
   return (
     <section className="desk" aria-label="Curation">
@@ -77,12 +71,10 @@ export function CardView({ session, onHelp, onView, onSearch }: Props) {
       ) : (
         <Nothing session={session} />
       )}
-      {!editing && <Actions session={session} onEdit={() => setEditing(true)} />}
+      {!editing && session.progress.candidates > 0 && <Actions session={session} onEdit={() => setEditing(true)} />}
     </section>
   );
 }
-
-const NONE = {};
 
 function Swipeable({ candidate, session, disabled, children }: { candidate: Candidate; session: Session; disabled: boolean; children: ReactNode }) {
   const swipe = useSwipe<"reject" | "accept">(!disabled, ["reject", "accept"], (decision) => session.decide(decision));

@@ -16,6 +16,7 @@ import { Help } from "./Help";
 import { PairView } from "./PairView";
 import { Session } from "./session";
 import { TogetherView } from "./TogetherView";
+import { useKeys } from "./useKeys";
 
 const VIEWS = { cards: "One by one", grid: "Many", pairs: "Pairs", together: "Together" } as const;
 type View = keyof typeof VIEWS;
@@ -43,7 +44,6 @@ function Curation({ state }: { state: CurationState }) {
   const [view, setView] = useState<View>("cards");
   const [helpOpen, help] = useDisclosure(false);
   const search = useRef<HTMLInputElement>(null);
-  const focusSearch = useCallback(() => search.current?.focus(), []);
   const show = useCallback(
     (next: View) => {
       setView(next);
@@ -52,6 +52,18 @@ function Curation({ state }: { state: CurationState }) {
     [session],
   );
   const toCards = useCallback(() => show("cards"), [show]);
+  const keys = useMemo(
+    () => ({
+      g: () => show("grid"),
+      p: () => show("pairs"),
+      t: () => show("together"),
+      c: toCards,
+      "/": () => search.current?.focus(),
+      "?": help.open,
+    }),
+    [show, toCards, help.open],
+  );
+  useKeys(keys);
 
   return (
     <div className="page curate">
@@ -78,9 +90,9 @@ function Curation({ state }: { state: CurationState }) {
         <Figures session={session} />
         {view !== "together" && <FilterBar session={session} search={search} statuses={view === "grid"} />}
         <Troubles session={session} />
-        {view === "cards" && <CardView session={session} onHelp={help.open} onView={show} onSearch={focusSearch} />}
-        {view === "grid" && <GridView session={session} onHelp={help.open} onCards={toCards} onSearch={focusSearch} />}
-        {view === "pairs" && <PairView session={session} onHelp={help.open} onCards={toCards} />}
+        {view === "cards" && <CardView session={session} />}
+        {view === "grid" && <GridView session={session} />}
+        {view === "pairs" && <PairView session={session} onCards={toCards} />}
         {view === "together" && <TogetherView session={session} />}
       </main>
       <Help opened={helpOpen} onClose={help.close} />

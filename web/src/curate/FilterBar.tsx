@@ -30,7 +30,7 @@ export function FilterBar({ session, search, statuses }: Props) {
           maxLength={200}
           value={about}
           onChange={(event) => setAbout(event.target.value)}
-          onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+          onKeyDown={(event) => ["Escape", "Enter"].includes(event.key) && event.currentTarget.blur()}
         />
       </label>
       {models.length > 1 && <Choice label="Model" value={filters.model} options={models} onChange={(model) => set({ model })} />}

@@ -8,10 +8,8 @@ import { useKeys } from "./useKeys";
 
 const TILES = 48;
 
-type Props = { session: Session; onHelp: () => void; onCards: () => void; onSearch: () => void };
-
 /** Dozens at once: pick the good ones, reject the rest with one key. */
-export function GridView({ session, onHelp, onCards, onSearch }: Props) {
+export function GridView({ session }: { session: Session }) {
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const tiles = session.queue.slice(0, TILES);
   const chosen = tiles.filter((card) => picked.has(card.id));
@@ -37,12 +35,8 @@ export function GridView({ session, onHelp, onCards, onSearch }: Props) {
       Enter: undefined,
       u: () => session.undo(),
       z: () => session.undo(),
-      c: onCards,
-      g: onCards,
-      "/": onSearch,
-      "?": onHelp,
     };
-  }, [session, chosen, rest, onCards, onSearch, onHelp]);
+  }, [session, chosen, rest]);
   useKeys(actions);
 
   return (

@@ -10,6 +10,7 @@ const KEYS: [string, string][] = [
   ["/", "search"],
   ["G", "many at once; there A accepts the picked, X rejects them, R rejects the rest"],
   ["P", "which of two"],
+  ["T", "together: how far the curators agree"],
   ["C", "back to one at a time"],
 ];
 

@@ -8,12 +8,12 @@ import type { Session } from "./session";
 import { PostText } from "./PostText";
 import { useKeys } from "./useKeys";
 
-type Props = { session: Session; onHelp: () => void; onCards: () => void };
+type Props = { session: Session; onCards: () => void };
 
 const REMEMBERED = 40;
 
 /** Which of two is better? It decides nothing, but teaches the order what to show first. */
-export function PairView({ session, onHelp, onCards }: Props) {
+export function PairView({ session, onCards }: Props) {
   const [number, setNumber] = useState(0);
   const [chosen, setChosen] = useState(0);
   const seen = useRef<string[]>([]);
@@ -52,10 +52,8 @@ export function PairView({ session, onHelp, onCards }: Props) {
       "2": choose(other, one),
       s: next,
       ArrowDown: next,
-      c: onCards,
-      "?": onHelp,
     };
-  }, [two, waiting, onCards, onHelp]);
+  }, [two, waiting]);
   useKeys(actions);
 
   if (pair.isError) {

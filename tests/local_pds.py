@@ -21,6 +21,8 @@ import pytest
 
 SCRIPTS = Path(__file__).parent / "pds"
 PASSWORD = "not a secret"
+ADMIN_PASSWORD = "local-test-admin"
+"""As in `pds/start.mjs`."""
 
 
 def installed() -> Path:
@@ -100,6 +102,13 @@ class LocalPds:
         body = {"handle": f"{name}.test", "email": f"{name}@example.com", "password": PASSWORD}
         answer = self.http.post("/xrpc/com.atproto.server.createAccount", json=body).raise_for_status().json()
         return LocalAccount(self, answer["did"], answer["handle"], answer["accessJwt"])
+
+    def take_down(self, account: LocalAccount, *, applied: bool) -> None:
+        """Suspend an account, as a moderator does, or lift that."""
+        subject = {"$type": "com.atproto.admin.defs#repoRef", "did": account.did}
+        body = {"subject": subject, "takedown": {"applied": applied, "ref": "a test"}}
+        path = "/xrpc/com.atproto.admin.updateSubjectStatus"
+        self.http.post(path, json=body, auth=("admin", ADMIN_PASSWORD)).raise_for_status()
 
 
 class LocalAccount:

@@ -13,6 +13,9 @@ import httpx
 
 FAULTS = ("none", "refuse", "drop before", "drop after", "reset after", "500 after", "503 before", "cut after")
 
+TOO_LONG = b'{"error":"InvalidRequest","message":"Record/text must not be longer than 200 graphemes"}'
+"""What `400 before` answers: the network takes less than it did."""
+
 
 class LossyWire:
     """A proxy on a free port. `fault` is asked for each request that matches `watched` (method and path)."""
@@ -68,6 +71,9 @@ class LossyWire:
             return
         if fault == "503 before":
             self._answer(asked, 503, {}, b"")
+            return
+        if fault == "400 before":
+            self._answer(asked, 400, {"Content-Type": "application/json"}, TOO_LONG)
             return
         headers = {name: value for name, value in asked.headers.items() if name.lower() not in _OWN}
         found = self.client.request(asked.command, f"{self.target}{asked.path}", content=body, headers=headers)

@@ -22,7 +22,7 @@ from pasquin.networks.bluesky.publisher import BlueskyPublisher, bluesky
 from pasquin.networks.bluesky.richtext import facets, graphemes
 from pasquin.networks.publishing import Access
 from pasquin.networks.tids import new_tid
-from pasquin.publish import publish, show
+from pasquin.publish import desk, publish, show, switch_bot
 from pasquin.publish.running import Bot
 from pasquin.records import Publication
 from pasquin.store import Store
@@ -174,6 +174,47 @@ def test_a_text_one_grapheme_too_long_fails_alone(pds: LocalPds, tmp_path: Path,
     assert [one["text"] for one in result["failed"]] == [texts[0]]
     assert "301" in result["failed"][0]["reason"]
     assert sorted(record["text"] for record in rosa.listed().values()) == sorted(texts[1:])
+
+
+@pytest.mark.real
+def test_a_text_that_is_too_long_since_the_network_changed_its_limit_waits_for_a_person(
+    pds: LocalPds, tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vera = pds.account("vera")
+    make_compliant(vera)
+    left = ["400 before"]
+    wire = LossyWire(pds.pds, lambda _, path: path.endswith("putRecord"), lambda: left.pop() if left else "none")
+    with closing(wire):
+        workspace = bot_workspace(pds, vera, tmp_path, ["x" * 201, "Short enough."])
+        workspace.toml.write_text(workspace.toml.read_text().replace(pds.pds, wire.url))
+        monkeypatch.setenv("PASQUIN_PUBLISH_ALLOW_PRIVATE_HOSTS", f"127.0.0.1:{wire.port}")
+        past_document = lambda bot: setattr(bot.publisher.account, "own_hosts", ())  # noqa: E731
+        result = publish(workspace, "b", limit=9, change=past_document)
+        assert [one["text"] for one in result["failed"]] == ["x" * 201]
+        assert "200 graphemes" in result["failed"][0]["reason"]
+        desk.edit(workspace, "b", result["failed"][0]["id"], "Now it fits.", "ann")
+        publish(workspace, "b", change=past_document)
+    assert Counter(record["text"] for record in vera.listed().values()) == Counter(["Short enough.", "Now it fits."])
+
+
+@pytest.mark.real
+def test_a_suspended_account_pauses_the_bot_and_its_queue_goes_on_afterwards(
+    pds: LocalPds, tmp_path: Path, environment: None
+) -> None:
+    nora = pds.account("nora")
+    make_compliant(nora)
+    workspace = bot_workspace(pds, nora, tmp_path, ["Before.", "After."])
+    publish(workspace, "b", limit=1)
+    pds.take_down(nora, applied=True)
+    result = publish(workspace, "b", limit=9)
+    assert (result["state"], result["ok"], result["stock"]) == ("account_refused", False, 1)
+    assert (result["state"], result["ok"], result["stock"]) == ("account_refused", False, 1)
+    assert "(takendown)" in str(result["why"])
+    assert publish(workspace, "b")["state"] == "paused"
+    pds.take_down(nora, applied=False)
+    switch_bot(workspace, "b", "active", None)
+    publish(workspace, "b", limit=9)
+    assert sorted(record["text"] for record in nora.listed().values()) == ["After.", "Before."]
 
 
 def _renew_together(folder: str, url: str, handle: str, port: int, gate: Any) -> None:

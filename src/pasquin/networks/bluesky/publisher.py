@@ -137,9 +137,19 @@ class BlueskyPublisher:
         except CallRefusedError as exc:
             if exc.error in _ABSENT:
                 return {}, None
+            self._check_active(did)
             raise
         value = answer.get("value")
         return (value if isinstance(value, dict) else {}), answer.get("cid")
+
+    def _check_active(self, did: str) -> None:
+        """Raise AccountRefused when the account is suspended: its records are then said not to be there."""
+        answer = self.account.query("com.atproto.sync.getRepoStatus", {"did": did})
+        if answer.get("active") is False:
+            raise AccountRefused(
+                f"Bluesky does not let @{self.account.handle} publish ({answer.get('status') or 'not active'}). "
+                "Look at the account, then run `pasquin bot resume`."
+            )
 
     def _avatar(self, did: str, blob: Any) -> bytes | None:
         link = ((blob or {}).get("ref") or {}).get("$link") if isinstance(blob, dict) else None

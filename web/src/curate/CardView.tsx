@@ -192,6 +192,18 @@ function Nothing({ session }: { session: Session }) {
       </div>
     );
   }
+  if (!session.connected) {
+    return (
+      <div className="desk-wide">
+        <Notice title="No more without a connection" tone="quiet">
+          <p>
+            {session.unsent} of your decisions are kept in this browser. They are sent, and the next candidates fetched, when the
+            connection is back.
+          </p>
+        </Notice>
+      </div>
+    );
+  }
   return (
     <div className="desk-wide">
       {session.state.progress.candidates === 0 && !filtered ? (
@@ -203,11 +215,12 @@ function Nothing({ session }: { session: Session }) {
         </Notice>
       ) : (
         <Notice
-          title={filtered ? "Nothing left with these filters" : "Everything is decided"}
+          title={filtered ? "Nothing left with these filters" : session.toGo > 0 ? "Nothing more just now" : "Everything is decided"}
           tone="quiet"
           action={filtered && <Button onClick={() => session.setFilters({})}>Show all candidates</Button>}
         >
           <p>
+            {session.toGo > 0 && !filtered && "What is left is with other curators, or on its way. "}
             {session.progress.accepted} accepted, {session.progress.rejected} rejected of {session.progress.candidates}. New candidates
             appear here by themselves.
           </p>

@@ -29,7 +29,7 @@ from pasquin.measure.report import render, summary
 from pasquin.measure.simulation import World
 from pasquin.server.app import create_app
 from pasquin.store import Store
-from pasquin.store.schema import candidates, curators, decisions, guesses
+from pasquin.store.schema import candidates, curators, decisions, guesses, trials
 from pasquin.workspace import Workspace
 from played import START, make_played, put
 from test_cli import pasquin as program
@@ -307,6 +307,31 @@ def test_choices_between_two_texts_count_once_and_apart() -> None:
     assert share == choices.correct.mean()
     assert found["d_prime"]["value"] == pytest.approx(2**0.5 * NormalDist().inv_cdf((40 * share + 0.5) / 41))
     assert found["d_prime"]["low"] < found["d_prime"]["value"] < found["d_prime"]["high"]
+
+
+def test_cards_chosen_by_difficulty_are_in_no_rate_and_on_the_scale(workspace: Workspace, store: Store) -> None:
+    make_played(workspace, WORLD)
+    with store.write() as connection:  # every third guess on a card that was chosen, a ninth in a game of before
+        ids = connection.execute(sa.select(trials.c.id).order_by(trials.c.id)).scalars().all()
+        connection.execute(sa.update(trials).values(drawn="evenly"))
+        connection.execute(sa.update(trials).where(trials.c.id.in_(ids[::3])).values(drawn="by_difficulty"))
+        connection.execute(sa.update(trials).where(trials.c.id.in_(ids[::9])).values(drawn=None, mode="endless"))
+    before, found = read_guesses(store), measure(workspace, ["village"])
+    assert before.by_difficulty is not None
+    assert before.by_difficulty.sum() == len(ids[::3])
+    assert found["guesses"] == len(ids) - len(ids[::3])
+    even = before.where(before.from_model & ~before.by_difficulty)
+    assert found["fool_rate"]["value"] == pytest.approx(even.judged_human.mean())
+    assert {row["name"]: row["guesses"] for row in found["by"]["drawn"]} == {
+        "drawn evenly": found["guesses"],
+        "by difficulty": len(ids[::3]),
+    }
+    assert found["item_response"]["guesses"] == len(ids)
+    assert "chosen by difficulty, and in no rate" in " ".join(printed(found))
+    assert "no fair sample" in render(found)
+    with store.write() as connection:
+        connection.execute(sa.update(trials).values(drawn="evenly", mode="classic"))
+    assert measure(workspace, ["village"])["by"]["drawn"] == []
 
 
 def test_confidence_has_groups_and_the_games_marks_exclude() -> None:

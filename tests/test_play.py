@@ -9,9 +9,11 @@ from concurrent.futures import wait as wait_for
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from dealt import deck_of, play_on
 from invented import HANDLES, add_candidates, make_corpus, make_game, posts, texts
 from pasquin.config import PlaySettings
 from pasquin.errors import CorpusError, StoreError
@@ -31,6 +33,8 @@ from pasquin.play.game import _hash
 from pasquin.play.ledger import Ledger
 from pasquin.play.marks import Answered, guess_mark, player_rules
 from pasquin.play.players import Player, load_player
+from pasquin.play.ratings import Rating, Ratings
+from pasquin.play.table import deal
 from pasquin.store import Store
 from pasquin.store.schema import (
     attention_checks,
@@ -376,7 +380,7 @@ def test_a_pair_has_one_card_of_each_origin_and_one_choice_answers_both(game: Ga
     assert len({row["correct"] for row in written}) == 1
     assert len({row["round"] for row in rows(store, trials)}) == 1
     assert player.score.total == 1
-    later = load_player(store, _hash(token))
+    later = load_player(store, _hash(token), Ratings.of(store))
     assert later.score == player.score
     assert later.open == {}
 
@@ -422,20 +426,88 @@ def test_an_endless_run_goes_on_until_the_first_mistake(game: Game, workspace: W
     restarted.close()
 
 
-def test_endless_gets_harder_and_stays_even(game: Game) -> None:
+def test_endless_gets_harder_and_stays_even() -> None:
     """Cards few got right come later, but half of them stay human."""
-    for card in game._table.cards.values():
-        game._tallies._counts[card.item.key] = (90, 100) if hash(card.item.key) % 2 else (10, 100)
-    eases, origins = {0: [], 12: []}, []
+    table, difficulty = deck_of(250, np.random.default_rng(3))
+    ratings = known({key: -2.0 if at % 2 else 2.0 for at, key in enumerate(sorted(difficulty))})
+    eases: dict[int, list[float]] = {0: [], 12: []}
+    origins = []
     for run, found in eases.items():
-        for _ in range(60):
-            _, player = start(game)
+        for at in range(60):
+            player = Player(f"{run} {at}")
             player.runs["village"] = ("a", run)
-            trial = player.trials[game.next_trial(player, "village", "endless").id]
-            found.append(game._tallies.ease(trial.item_key))
+            (trial,) = deal(table, ratings, player, table.decks["village"], "endless")
+            found.append(ratings.ease(trial.item_key))
             origins.append(trial.origin)
     assert sum(eases[0]) / 60 > sum(eases[12]) / 60 + 0.3
     assert 35 < origins.count("human") < 85
+
+
+def test_classic_suits_the_player_half_of_the_time() -> None:
+    random = np.random.default_rng(4)
+    table, difficulty = deck_of(250, random)
+    dealt = play_on(table, difficulty, np.array([-2.0, 2.0] * 20), np.full(40, 40), random, ratings=known(difficulty))
+    hard = {
+        (drawn, able): np.mean(
+            [difficulty[each.key] for each in dealt if (each.drawn, each.player % 2) == (drawn, able)]
+        )
+        for drawn in ("evenly", "by_difficulty")
+        for able in (0, 1)
+    }
+    assert hard["by_difficulty", 1] - hard["by_difficulty", 0] > 0.8
+    assert abs(hard["evenly", 1] - hard["evenly", 0]) < 0.2
+    assert 0.4 < sum(each.drawn == "evenly" for each in dealt) / len(dealt) < 0.6
+    assert 0.45 < sum(each.origin == "human" for each in dealt) / len(dealt) < 0.55
+
+
+def test_what_is_drawn_evenly_knows_nothing_of_difficulty_even_when_a_deck_is_played_out() -> None:
+    """Else the cards that no choice by difficulty had wanted would be what is left to count."""
+    random = np.random.default_rng(4)
+    table, difficulty = deck_of(40, random, card_sd=1.5)
+    usual = np.mean(list(difficulty.values()))
+    for mode in ("classic", "endless"):
+        ability, ratings = np.array([-2.0, 2.0] * 50), known(difficulty)
+        dealt = play_on(table, difficulty, ability, np.full(100, 80), random, ratings=ratings, mode=mode)
+        assert len(dealt) > 100 * 35  # no more can be shown fairly
+        for able in (0, 1):
+            evenly = [difficulty[each.key] for each in dealt if each.drawn == "evenly" and each.player % 2 == able]
+            assert np.mean(evenly) == pytest.approx(usual, abs=0.12)
+
+
+def known(difficulty: dict[str, float]) -> Ratings:
+    """Ratings that know how hard every card is."""
+    ratings = Ratings()
+    ratings._cards = {key: Rating(value, 50) for key, value in difficulty.items()}
+    return ratings
+
+
+def test_without_adapting_every_card_is_drawn_evenly_in_every_mode() -> None:
+    random = np.random.default_rng(5)
+    for mode in ("classic", "endless"):
+        table, difficulty = deck_of(40, random, adapt=0.0)
+        dealt = play_on(table, difficulty, np.zeros(5), np.full(5, 30), random, mode=mode)
+        assert {each.drawn for each in dealt} == {"evenly"}
+
+
+def test_how_cards_were_drawn_and_what_a_player_can_do_outlast_a_restart(
+    game: Game, workspace: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pasquin.play.marks._FAST_MS", 0)  # the test answers faster than people may
+    token, player = start(game)
+    play_out(game, player, "village", limit=30)
+    game.close()
+    drawn = {row["id"]: row["drawn"] for row in rows(store, trials)}
+    assert set(drawn.values()) == {"evenly", "by_difficulty"}
+    restarted = Game(workspace, store)
+    again = restarted.player(token)
+    assert again.lot == player.lot
+    assert again.ability.guesses == player.ability.guesses >= 25
+    assert again.ability.value == pytest.approx(player.ability.value, abs=0.4)  # by what is known of the cards by now
+    assert {name: restarted._ratings.difficulty(name) for name in again.seen} == pytest.approx(
+        {name: game._ratings.difficulty(name) for name in player.seen}
+    )
+    assert {trial.id: trial.drawn for trial in again.trials.values()} == drawn
+    restarted.close()
 
 
 def test_near_copies_are_not_shown_to_one_player(workspace: Workspace, store: Store) -> None:
@@ -513,7 +585,8 @@ def test_attention_checks_are_no_trials_and_count_in_no_score(workspace: Workspa
     assert 4 <= checks <= 10
     assert player.score.total == 40 - checks == count(store, guesses) == count(store, trials)
     assert {row["rule"] for row in rows(store, player_marks)} >= {"inattentive"}
-    assert load_player(store, _hash(token)).failed_checks == checks == len(rows(store, attention_checks))
+    read_back = load_player(store, _hash(token), Ratings.of(store))
+    assert read_back.failed_checks == checks == len(rows(store, attention_checks))
 
 
 def test_bots_are_recognised_by_how_they_play() -> None:

@@ -266,7 +266,7 @@ def test_the_page_is_served_compressed_with_a_nonce_of_its_own(
 ) -> None:
     static = tmp_path / "static"
     (static / "assets").mkdir(parents=True)
-    (static / "index.html").write_text('<meta nonce="__STYLE_NONCE__">')
+    (static / "index.html").write_text('<head><meta nonce="__STYLE_NONCE__"></head>')
     (static / "assets" / "app-1a2b.js").write_text("let x = 1;\n" * 500)
     monkeypatch.setattr(pages, "STATIC", static)
     pages._files.cache_clear()
@@ -275,6 +275,8 @@ def test_the_page_is_served_compressed_with_a_nonce_of_its_own(
         assert "__STYLE_NONCE__" not in first.text
         assert first.text != second.text
         assert first.text.split('"')[1] in first.headers["content-security-policy"]
+        assert 'href="/api/game"' in first.text  # asked for before any script runs
+        assert 'href="/api/game"' not in client.get("/curate").text
         script = client.get("/assets/app-1a2b.js", headers={"accept-encoding": "gzip"})
         assert script.headers["content-encoding"] == "gzip"
         assert "immutable" in script.headers["cache-control"]

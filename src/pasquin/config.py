@@ -288,6 +288,12 @@ class PlaySettings(StageSettings):
     """A category needs this many human and this many model items before it is offered."""
     attention_every: int = Field(25, ge=0)
     """About so many cards from one attention check to the next; 0: none."""
+    adapt: float = Field(0.5, ge=0, le=0.9)
+    """Share of the cards, drawn anew for each player, that may be chosen by how hard they are: in classic to suit the
+    player, in endless to be harder. They are in no rate, only the rest is; 0: no card is. Set it before people play."""
+    fill: int = Field(0, ge=0)
+    """While the game is served, models write on in the background until the keenest player has so many AI cards ahead;
+    0: they do not."""
     player_rate: float = Field(4.0, gt=0)
     """Requests a second that one player may make in the long run; ten times as many at once."""
     address_rate: float = Field(400.0, gt=0)

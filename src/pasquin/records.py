@@ -22,6 +22,7 @@ Mode = Literal["classic", "pair", "daily", "endless"]
 Confidence = Literal["sure", "unsure"]
 GuessReason = Literal["sense", "style", "facts", "feeling", "knew"]
 Arm = Literal["screened", "curated", "edited"]
+Drawn = Literal["evenly", "by_difficulty"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,12 @@ def play(
         Path | None,
         typer.Option(metavar="DIR", help="Write the game as a folder for any web space instead; it collects nothing."),
     ] = None,
+    fill: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Have models write on in the background: so many AI cards ahead of the players (0: none)."
+        ),
+    ] = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,19 +53,25 @@ def play(
         print_result({"url": url}, as_json, [_GAME_IS_ON.format(url=url)])
         sys.stdout.flush()
 
-    _serve(open_workspace(directory), corpora or [], ready, host=host, port=port)
+    _serve(open_workspace(directory), corpora or [], ready, host=host, port=port, fill=fill)
 
 
 _GAME_IS_ON = "The game is on {url}  (Ctrl-C ends it)"
 
 
 def _serve(
-    workspace: Workspace, corpora: list[str], ready: Callable[[str], None], *, host: str | None, port: int | None
+    workspace: Workspace,
+    corpora: list[str],
+    ready: Callable[[str], None],
+    *,
+    host: str | None,
+    port: int | None,
+    fill: int | None = None,
 ) -> None:
     from pasquin.config import PlaySettings, load
     from pasquin.server import play as run
 
-    run(workspace, corpora, settings=load(PlaySettings, workspace.toml, host=host, port=port), ready=ready)
+    run(workspace, corpora, settings=load(PlaySettings, workspace.toml, host=host, port=port, fill=fill), ready=ready)
 
 
 @command("demo", "pasquin demo --minutes 2")

@@ -109,6 +109,8 @@ def _figures(
     from pasquin.measure.exclusions import effect, excluded_by_any, rules
     from pasquin.measure.figures import (
         breakdowns,
+        by_drawing,
+        evenly_drawn,
         fewest_players,
         growth,
         independence,
@@ -119,7 +121,8 @@ def _figures(
     )
 
     found = rules(guesses, settings)
-    kept, choices = without_pairs(guesses.where(~excluded_by_any(found, len(guesses))))
+    singles, choices = without_pairs(guesses.where(~excluded_by_any(found, len(guesses))))
+    kept, choices = evenly_drawn(singles), evenly_drawn(choices)
     few = FEW_PLAYERS if public else 0
     if few and (kept.players < few or fewest_players(kept) < few):
         return {"corpora": list(corpora), "players": kept.players, "guesses": len(kept), "few_players": few}
@@ -128,7 +131,7 @@ def _figures(
         "corpora": list(corpora),
         **main_figures(kept),
         "pair": pair_figures(choices) if choices.players >= few else None,
-        "by": breakdowns(kept, few=few),
+        "by": breakdowns(kept, few=few) | {"drawn": by_drawing(singles, few=few)},
         "looks": growth(kept),
         "independence": alike,
         "sample": sample_guidance(kept, alike),
@@ -138,7 +141,7 @@ def _figures(
     if not public:
         result["ranking"] = model_ranking(kept)
         result["curators_ranking"] = _curators_ranking(store, kept)
-        result["item_response"] = scales(kept, with_items=True)
+        result["item_response"] = scales(singles, with_items=True)
         result["examples"] = _examples(store, result["item_response"])
     return result
 
@@ -187,6 +190,9 @@ def printed(result: dict[str, Any]) -> list[str]:
         f"For ±5 points: {sample['needed_guesses']:,} guesses on model items (design effect "
         f"{sample['design_effect']:.2f}); there are {sample['have_guesses']:,}."
     )
+    chosen_by = next((row for row in result["by"]["drawn"] if row["name"] == "by difficulty"), None)
+    if chosen_by:
+        lines.append(f"{chosen_by['guesses']:,} guesses more are on cards chosen by difficulty, and in no rate.")
     left_out = result["exclusions"]["guesses"]
     if left_out:
         lines.append(f"{left_out:,} of {result['exclusions']['of']:,} guesses were left out by the rules.")

@@ -36,6 +36,10 @@ _COLUMNS: Final = {
     "excluded": ("VARCHAR", "the rules that leave the guess out of the figures, separated by +; empty when it counts"),
     "mode": ("VARCHAR", "the game's mode; in pair, two rows are one choice"),
     "confidence": ("VARCHAR", "how sure the player was; empty when not said"),
+    "drawn": (
+        "VARCHAR",
+        "how the text was chosen: evenly, or by_difficulty, which is no fair sample: leave those out of rates",
+    ),
 }
 
 
@@ -91,6 +95,8 @@ def _columns(guesses: Guesses, found: list[Rule]) -> dict[str, list[object]]:
         columns["mode"] = _named(guesses.mode[order], guesses.modes)
     if guesses.confidence is not None:
         columns["confidence"] = _named(guesses.confidence[order], guesses.confidences)
+    if guesses.by_difficulty is not None:
+        columns["drawn"] = np.where(guesses.by_difficulty, "by_difficulty", "evenly")[order].tolist()
     return columns
 
 

@@ -25,7 +25,8 @@ class Guesses:
     items' keys where they are known. `trial` is the
     how-many-eth guess of its player (from 1), `response_ms` the response time (0 when unknown), `day` a day number.
     `confidence` (codes into `confidences`, -1: not said) and `mode` (into `modes`) are None where the game had none.
-    `marks` (n, M) says which of the game's rules `mark_names` speak against each guess.
+    `marks` (n, M) says which of the game's rules `mark_names` speak against each guess. `by_difficulty` says which
+    items may have been chosen by how hard they are; None where none was.
     """
 
     player: Codes
@@ -48,6 +49,7 @@ class Guesses:
     modes: tuple[str, ...] = ()
     marks: Flags | None = None
     mark_names: tuple[str, ...] = ()
+    by_difficulty: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.player)

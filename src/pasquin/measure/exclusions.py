@@ -13,7 +13,7 @@ import numpy as np
 
 from pasquin.config import MeasureSettings
 from pasquin.measure.arrays import Flags, Guesses, distinct
-from pasquin.measure.figures import main_figures, without_pairs
+from pasquin.measure.figures import evenly_drawn, main_figures, without_pairs
 
 _ONE_ANSWER_GUESSES = 30
 _MARKS: Final = {
@@ -88,7 +88,7 @@ def effect(guesses: Guesses, found: list[Rule], settings: MeasureSettings, *, fe
     ]
     touched = distinct(guesses.player[out])
     hidden = 0 < touched < few
-    everything = main_figures(without_pairs(guesses)[0]) if out.any() and not hidden else {}
+    everything = main_figures(evenly_drawn(without_pairs(guesses)[0])) if out.any() and not hidden else {}
     defaults = MeasureSettings.model_construct()
     changed = [name for name in MeasureSettings.model_fields if getattr(settings, name) != getattr(defaults, name)]
     return {

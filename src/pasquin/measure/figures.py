@@ -57,6 +57,18 @@ def without_pairs(guesses: Guesses) -> tuple[Guesses, Guesses]:
     return guesses.where(~pair), guesses.where(pair & guesses.from_model)
 
 
+def evenly_drawn(guesses: Guesses) -> Guesses:
+    """Guesses on items that were drawn without a look at how hard they are: a fair sample of the texts."""
+    return guesses if guesses.by_difficulty is None else guesses.where(~guesses.by_difficulty)
+
+
+def by_drawing(guesses: Guesses, *, few: int = 0) -> list[dict[str, Any]]:
+    """The main figures by how items were drawn, as in `breakdowns`; nothing where all were drawn evenly."""
+    if guesses.by_difficulty is None:
+        return []
+    return _by(guesses, guesses.by_difficulty.astype(np.int64), ("drawn evenly", "by difficulty"), few)
+
+
 def pair_figures(choices: Guesses) -> dict[str, Any] | None:
     """Choices between a human and a model text: how many, how many right, and their d'; None when there are none."""
     if not len(choices):

@@ -17,7 +17,13 @@ from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import read_corpus
 
 _ROWS = 50_000
-_NEWER: Final = (("trials", "arm"), ("trials", "mode"), ("guesses", "confidence"), ("guesses", "mark"))
+_NEWER: Final = (
+    ("trials", "arm"),
+    ("trials", "mode"),
+    ("guesses", "confidence"),
+    ("guesses", "mark"),
+    ("trials", "drawn"),
+)
 """Columns of games with modes and marks; read as null where the store has none."""
 UNKNOWN_MODEL = "(deleted)"
 """The model of a candidate that is no longer in the store."""
@@ -89,10 +95,10 @@ def _marked_players(store: Store) -> dict[str, list[str]]:
 
 def _arrays(parts: Iterable[Sequence[Any]], marked: dict[str, list[str]]) -> Guesses:
     players, items, categories, models, arms, modes, confidences, marks = (_Codes() for _ in range(8))
-    columns: list[list[Codes]] = [[] for _ in range(12)]
+    columns: list[list[Codes]] = [[] for _ in range(13)]
     for part in parts:
-        person, item, origin, guess, browser, server, made, category, model, decision, arm, mode, sure, mark = zip(
-            *part, strict=True
+        person, item, origin, guess, browser, server, made, category, model, decision, arm, mode, sure, mark, drawn = (
+            zip(*part, strict=True)
         )
         from_model = np.array([name == "model" for name in origin])
         stood = [shown or _ARMS.get(verdict, "screened") for shown, verdict in zip(arm, decision, strict=True)]
@@ -109,6 +115,7 @@ def _arrays(parts: Iterable[Sequence[Any]], marked: dict[str, list[str]]) -> Gue
             _some(modes, mode),
             _some(confidences, sure),
             _some(marks, mark),
+            [_by_difficulty(how, which) for how, which in zip(drawn, mode, strict=True)],
         )
         for column, value in zip(columns, values, strict=True):
             column.append(np.asarray(value, dtype=np.int64))
@@ -135,7 +142,13 @@ def _arrays(parts: Iterable[Sequence[Any]], marked: dict[str, list[str]]) -> Gue
         confidences=confidences.names,
         marks=against,
         mark_names=names,
+        by_difficulty=joined[12].astype(bool) if joined[12].any() else None,
     )
+
+
+def _by_difficulty(drawn: str | None, mode: str | None) -> bool:
+    """Whether a card may have been chosen by how hard it is; before that was stored, only those of endless were."""
+    return drawn == "by_difficulty" if drawn else mode == "endless"
 
 
 def _marks(

@@ -23,6 +23,12 @@ _BY: Final = {
         "Screened texts were decided on by nobody; the others are grouped by the decision that stands now.",
     ),
     "category": ("By category", ""),
+    "drawn": (
+        "By how the card was drawn",
+        "Cards chosen by how hard they are, to suit the player or the length of a run, are no fair sample of the "
+        "texts. They are in no other figure but the item-response scale, where a choice that rests on earlier answers "
+        "does no harm (Mislevy and Wu 1996).",
+    ),
     "mode": ("By mode", ""),
     "confidence": ("By confidence", "A player who is well calibrated is right more often when sure."),
     "experience": (

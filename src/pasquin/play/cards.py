@@ -63,7 +63,7 @@ class Card:
     """An item, the handle it is written in the voice of (None: of the whole corpus), and its source.
 
     `moment` is when a human item was written, for a model item when the post nearest to it was. `near` are the keys of
-    cards that read nearly alike.
+    cards that read nearly alike; `lot` is a hash that those share (see `shares`).
     """
 
     item: Item
@@ -71,6 +71,7 @@ class Card:
     source: HumanSource | ModelSource
     moment: datetime | None = None
     near: frozenset[str] = frozenset()
+    lot: int = 0
 
     @property
     def arm(self) -> Arm | None:

@@ -22,15 +22,24 @@ class Day:
     results: tuple[bool | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DayCards:
+    """The item keys of a day's round in order; `fresh` when nobody had seen any of them when they were drawn."""
+
+    keys: tuple[str, ...]
+    fresh: bool
+
+
 def today() -> str:
     """The day in UTC, as `2026-01-31`."""
     return datetime.now(UTC).date().isoformat()
 
 
-def plan_days(store: Store, decks: Mapping[str, Deck]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Item keys of the daily rounds of today and tomorrow by category and day, drawn and stored where they are not yet.
+def plan_days(store: Store, decks: Mapping[str, Deck]) -> dict[tuple[str, str], DayCards]:
+    """The daily rounds of today and tomorrow by category and day, drawn and stored where they are not yet.
 
-    Cards that nobody has seen are drawn first, so that hardly anybody knows one. Raises StoreError.
+    Cards that nobody has seen are drawn first, so that hardly anybody knows one; and as nothing is known of how hard
+    those are, no choice by difficulty has touched them. Raises StoreError.
     """
     now = datetime.now(UTC)
     days = [(now + timedelta(days=ahead)).date().isoformat() for ahead in (0, 1)]
@@ -38,31 +47,32 @@ def plan_days(store: Store, decks: Mapping[str, Deck]) -> dict[tuple[str, str], 
     planned = _stored(store, days)
     for category, day in wanted:
         if (category, day) not in planned:
-            _store(store, category, day, _drawn(store, decks[category]))
+            _store(store, category, day, _draw(store, decks[category]))
     if any(place not in planned for place in wanted):
         planned = _stored(store, days)
     return planned
 
 
-def _stored(store: Store, days: list[str]) -> dict[tuple[str, str], tuple[str, ...]]:
+def _stored(store: Store, days: list[str]) -> dict[tuple[str, str], DayCards]:
     query = sa.select(daily_items).where(daily_items.c.day.in_(days)).order_by(daily_items.c.position)
-    planned: dict[tuple[str, str], tuple[str, ...]] = {}
+    planned: dict[tuple[str, str], DayCards] = {}
     with store.read() as connection:
         for row in connection.execute(query).mappings():
             place = row["category"], row["day"]
-            planned[place] = (*planned.get(place, ()), row["item_key"])
+            before = planned.get(place, DayCards((), fresh=True))
+            planned[place] = DayCards((*before.keys, row["item_key"]), before.fresh and bool(row["fresh"]))
     return planned
 
 
-def _drawn(store: Store, deck: Deck) -> list[str]:
+def _draw(store: Store, deck: Deck) -> DayCards:
     with store.read() as connection:
         daily = set(connection.execute(sa.select(daily_items.c.item_key)).scalars())
         shown = set(connection.execute(sa.select(trials.c.item_key).distinct()).scalars())
     for avoided in (daily | shown, daily, set[str]()):
         keys = _ten(deck, set(avoided))
         if len(keys) == DAILY_ROUND:
-            return keys
-    return []
+            return DayCards(tuple(keys), fresh=shown <= avoided)
+    return DayCards((), fresh=False)
 
 
 def _ten(deck: Deck, taken: set[str]) -> list[str]:
@@ -74,9 +84,12 @@ def _ten(deck: Deck, taken: set[str]) -> list[str]:
     return keys
 
 
-def _store(store: Store, category: str, day: str, keys: list[str]) -> None:
+def _store(store: Store, category: str, day: str, cards: DayCards) -> None:
     """Write a round, unless another process was faster: then theirs counts."""
-    rows = [{"day": day, "category": category, "position": at, "item_key": key} for at, key in enumerate(keys)]
+    rows = [
+        {"day": day, "category": category, "position": at, "item_key": key, "fresh": cards.fresh}
+        for at, key in enumerate(cards.keys)
+    ]
     if not rows:
         return
     try:

@@ -24,7 +24,9 @@ from pasquin.play.coins import COINS
 _BIN_RATIOS: Final = (1.06, 1.12, 1.25, 1.6)
 _QUICK_DRAWS: Final = 16
 _ERAS: Final = 3
-_CHOICE: Final = 4
+_CHOICE: Final = 8
+_REACH: Final = 0.05
+"""By difficulty a card is chosen of so many, of a size that differs from the wanted one by no more than this share."""
 _DAILY_CARDS: Final = 60
 _JITTER: Final = 0.03
 """Share by which the wanted size is varied, so that of cards of one size not always the first is drawn."""
@@ -114,9 +116,17 @@ def _some_size(stratum: Stratum) -> float:
 
 
 def _near_size(cards: Sequence[Card], wanted: float, known: Known, liking: Liking | None = None) -> Card:
-    """The card nearest to `wanted` bytes of those (in order of size) that are not known; there must be one."""
-    found = itertools.islice((card for card in _outward(cards, wanted) if not known(card)), _CHOICE if liking else 1)
-    return max(found, key=liking) if liking else next(found)
+    """The card nearest to `wanted` bytes of those (in order of size) that are not known; there must be one.
+
+    With `liking` the best liked of the nearest, as far as they are about as near as the nearest is.
+    """
+    found = (card for card in _outward(cards, wanted) if not known(card))
+    nearest = next(found)
+    if liking is None:
+        return nearest
+    reach = max(abs(size(nearest) - wanted), _REACH * wanted)
+    near = itertools.takewhile(lambda card: abs(size(card) - wanted) <= reach, found)
+    return max((nearest, *itertools.islice(near, _CHOICE - 1)), key=liking)
 
 
 def _outward(cards: Sequence[Card], wanted: float) -> Iterable[Card]:
@@ -130,6 +140,11 @@ def _outward(cards: Sequence[Card], wanted: float) -> Iterable[Card]:
         else:
             yield cards[below]
             below -= 1
+
+
+def corpus_of(category: str) -> str:
+    """The corpus of a category, whose key is the corpus's name, or that and an account behind a slash."""
+    return category.partition("/")[0]
 
 
 def make_deck(corpus: str, account: str | None, human: list[Card], model: list[Card], min_items: int) -> Deck:

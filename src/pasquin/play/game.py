@@ -23,6 +23,7 @@ from pasquin.play.items import build_decks, candidates_state
 from pasquin.play.ledger import Ledger, Tell
 from pasquin.play.marks import guess_mark, player_rules
 from pasquin.play.players import LoadedTrial, Player, load_player, opposite
+from pasquin.play.ratings import Ratings
 from pasquin.play.refusals import CategoryError, PlayerError, TrialError
 from pasquin.play.results import Result, Tallies
 from pasquin.play.table import Table, deal
@@ -51,9 +52,9 @@ class Game:
         self.settings = settings or load(PlaySettings, workspace.toml)
         self._store = store
         self._named = tuple(dict.fromkeys(corpora))
-        self._lock = threading.Lock()
+        self._lock, self._refreshing = threading.Lock(), threading.Lock()
         self._players: OrderedDict[str, Player] = OrderedDict()
-        self._tallies = Tallies(store)
+        self._tallies, self._ratings = Tallies(store), Ratings.of(store)
         self._boards: tuple[float, Boards] | None = None
         self._state: object = None
         self._table: Table
@@ -85,20 +86,26 @@ class Game:
         """The categories by key, in the order to offer them."""
         return self._table.decks
 
+    def most_seen(self, corpus: str) -> int:
+        """How many AI cards of `corpus` the one has seen who has seen most, of the players of late."""
+        with self._lock:
+            return max((player.seen_of_models[corpus] for player in self._players.values()), default=0)
+
     def refresh(self) -> bool:
         """Load the cards anew if candidates, decisions or corpora changed, or a post was forgotten; draw the daily
         rounds to come. Whether any card had changed. Takes as long as loading does.
         """
-        if self._cards_state() == self._state:
-            self._table = replace(self._table, days=plan_days(self._store, self.decks))
-            return False
-        self._load_cards()
-        return True
+        with self._refreshing:
+            if self._cards_state() == self._state:
+                self._table = replace(self._table, days=plan_days(self._store, self.decks))
+                return False
+            self._load_cards()
+            return True
 
     def _load_cards(self) -> None:
         state = self._cards_state()
         decks = build_decks(self.workspace, self._store, self.corpora, self.settings.min_items)
-        self._table, self._state = Table.of(decks, plan_days(self._store, decks), self.settings.attention_every), state
+        self._table, self._state = Table.of(decks, plan_days(self._store, decks), self.settings), state
 
     def _cards_state(self) -> object:
         corpora = self.corpora
@@ -130,7 +137,7 @@ class Game:
         """The player of `token`, from memory or the database. Raises PlayerError."""
         player = self.recall(token)
         if player is None:
-            player = load_player(self._store, _hash(token))
+            player = load_player(self._store, _hash(token), self._ratings)
             if player is None:
                 raise PlayerError("You have not started yet, or your data was erased. Start to play.")
             player = self._remember(_hash(token), player)
@@ -205,7 +212,7 @@ class Game:
                 raise PlayerError("Your data was erased. Start to play again.")
             trial = player.open.get((mode, category))
             if trial is None or not self._table.playable(trial):
-                dealt = deal(self._table, self._tallies, player, deck, mode)
+                dealt = deal(self._table, self._ratings, player, deck, mode)
                 self._write_trials(player, *dealt)
                 trial = dealt[0]
             return tuple(self._shown(player, one) for one in (trial, trial.partner) if one)
@@ -285,6 +292,7 @@ class Game:
                 player.answer(trial, row["guess"], row["server_ms"], row["mark"])  # type: ignore[arg-type]
                 result = self._result(player, trial, counted=False)
                 self._tallies.add(trial)
+                self._rate(player, trial, row["mark"])
                 self._mark(player)
         if failure is None:
             answer.set_result(result)
@@ -292,6 +300,11 @@ class Game:
             answer.set_exception(TrialError("This card is gone. Take the next one."))
         else:
             answer.set_exception(failure)
+
+    def _rate(self, player: Player, trial: LoadedTrial, mark: object) -> None:
+        if trial.mode != "pair" and not trial.check and mark is None:
+            correct = trial.guess == trial.origin
+            player.ability = self._ratings.learn(trial.item_key, player.ability, correct=correct)
 
     def _mark(self, player: Player) -> None:
         now = datetime.now(UTC)
@@ -332,7 +345,7 @@ class Game:
 
 
 def _trial_row(player: Player, trial: LoadedTrial) -> dict[str, object]:
-    names = ("id", "category", "origin", "item_key", "shown_at", "mode", "round", "position", "arm")
+    names = ("id", "category", "origin", "item_key", "shown_at", "mode", "round", "position", "arm", "drawn")
     return {"player": player.id} | {name: getattr(trial, name) for name in names}
 
 

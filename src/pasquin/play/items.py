@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from pasquin.play.cards import Card, HumanSource, ModelSource, NearestPost, fit_to_show, shown_text
 from pasquin.play.deck import Deck, make_deck
 from pasquin.play.near import near_texts
+from pasquin.play.shares import lot
 from pasquin.records import Arm, CorpusPost, Item
 from pasquin.store import Store
 from pasquin.store.decided import standing_decisions
@@ -59,11 +60,12 @@ def candidates_state(store: Store, corpora: Collection[str]) -> object:
 
 def _with_near(human: list[Card], model: list[Card]) -> tuple[list[Card], list[Card]]:
     near = near_texts({card.item.key: card.item.text for card in (*human, *model)})
-    ours, theirs = (
-        [dataclasses.replace(card, near=near[card.item.key]) if card.item.key in near else card for card in cards]
-        for cards in (human, model)
-    )
-    return ours, theirs
+
+    def beside(card: Card) -> Card:
+        alike = near.get(card.item.key, frozenset())
+        return dataclasses.replace(card, near=alike, lot=lot(min((card.item.key, *alike))))
+
+    return [beside(card) for card in human], [beside(card) for card in model]
 
 
 def _human_cards(corpus: str, posts: Iterable[CorpusPost]) -> list[Card]:

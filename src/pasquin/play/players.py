@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,8 +11,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pasquin.play.coins import COINS
+from pasquin.play.deck import corpus_of
 from pasquin.play.marks import Answered
-from pasquin.records import Arm, Mode, Origin
+from pasquin.play.ratings import Rating, Ratings
+from pasquin.play.shares import lot
+from pasquin.records import Arm, Drawn, Mode, Origin
 from pasquin.store import Store
 from pasquin.store.schema import attention_checks, guesses, player_marks, players, trials
 
@@ -50,6 +54,7 @@ class LoadedTrial:
     round: str | None = None
     position: int | None = None
     arm: Arm | None = None
+    drawn: Drawn | None = None
     check: bool = False
     shown_clock: float | None = None
     guess: Origin | None = None
@@ -60,10 +65,12 @@ class LoadedTrial:
 
 @dataclass(slots=True)
 class Player:
-    """One player; `open` is the unanswered trial of each mode and category, `seen` the keys of all items ever shown.
+    """One player; `open` is the unanswered trial of each mode and category, `seen` the keys of all items ever shown,
+    `seen_of_models` how many of them were AI cards, by corpus.
 
     `runs` is the endless run of each category: its name and how many right answers it has; `days` the right and wrong
-    answers of daily rounds, by category and day, then by position.
+    answers of daily rounds, by category and day, then by position. `ability` is what their answers to single cards say,
+    `lot` the hash that parts the cards for them (see `shares`).
     """
 
     id: str
@@ -72,6 +79,7 @@ class Player:
     trials: dict[str, LoadedTrial] = field(default_factory=dict)
     open: dict[tuple[Mode, str], LoadedTrial] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    seen_of_models: Counter[str] = field(default_factory=Counter)
     runs: dict[str, tuple[str, int]] = field(default_factory=dict)
     best_run: int = 0
     days: dict[tuple[str, str], dict[int, bool]] = field(default_factory=dict)
@@ -80,6 +88,11 @@ class Player:
     marks: set[str] = field(default_factory=set)
     until_check: int | None = None
     erased: bool = False
+    ability: Rating = field(default_factory=Rating)
+    lot: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lot = lot(self.id)
 
     @property
     def unwritten(self) -> bool:
@@ -107,6 +120,7 @@ class Player:
         self.trials[trial.id] = trial
         if not trial.check:
             self.seen.add(trial.item_key)
+            self.seen_of_models[corpus_of(trial.category)] += trial.origin == "model"
         self.open[trial.mode, trial.category] = trial
 
     def answer(self, trial: LoadedTrial, guess: Origin, server_ms: int, mark: str | None) -> None:
@@ -143,8 +157,9 @@ def opposite(origin: Origin) -> Origin:
     return "model" if origin == "human" else "human"
 
 
-def load_player(store: Store, token_hash: str) -> Player | None:
-    """The player whose token has this hash, with everything they did; None when there is none.
+def load_player(store: Store, token_hash: str, ratings: Ratings) -> Player | None:
+    """The player whose token has this hash, with everything they did and their ability by the cards' `ratings`; None
+    when there is none.
 
     Raises StoreError when the database cannot be read.
     """
@@ -153,12 +168,13 @@ def load_player(store: Store, token_hash: str) -> Player | None:
         if found is None:
             return None
         player = Player(found["id"], nick=found["nick"])
-        _load_trials(connection, player)
+        player.ability = ratings.ability(_load_trials(connection, player))
         _load_marks(connection, player)
     return player
 
 
-def _load_trials(connection: sa.Connection, player: Player) -> None:
+def _load_trials(connection: sa.Connection, player: Player) -> list[tuple[str, bool]]:
+    """Note every trial of the player; the answers that tell of ability in order: item key, and whether right."""
     shown = (
         sa.select(trials, guesses.c.guess, guesses.c.server_ms, guesses.c.mark)
         .outerjoin(guesses, guesses.c.trial == trials.c.id)
@@ -166,6 +182,7 @@ def _load_trials(connection: sa.Connection, player: Player) -> None:
         .order_by(sa.func.coalesce(guesses.c.created_at, trials.c.shown_at), trials.c.position)
     )
     pairs: dict[str, LoadedTrial] = {}
+    rated: list[tuple[str, bool]] = []
     for row in connection.execute(shown).mappings():
         trial = LoadedTrial(
             row["id"],
@@ -177,6 +194,7 @@ def _load_trials(connection: sa.Connection, player: Player) -> None:
             row["round"],
             row["position"],
             row["arm"],
+            row["drawn"],
         )
         first = pairs.setdefault(row["round"], trial) if trial.mode == "pair" else trial
         player.add(trial)
@@ -190,6 +208,9 @@ def _load_trials(connection: sa.Connection, player: Player) -> None:
         else:
             trial.guess = row["guess"]
             player.open.pop((trial.mode, trial.category))
+        if trial.mode != "pair" and row["mark"] is None:
+            rated.append((trial.item_key, trial.guess == trial.origin))
+    return rated
 
 
 def _load_marks(connection: sa.Connection, player: Player) -> None:

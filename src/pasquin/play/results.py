@@ -63,8 +63,3 @@ class Tallies:
         if trial.mode != "pair" and not trial.check:
             right, total = self.of(trial.item_key)
             self._counts[trial.item_key] = (right + (trial.guess == trial.origin), total + 1)
-
-    def ease(self, item_key: str) -> float:
-        """The share that was right, between 0 and 1, drawn to a half where few have guessed."""
-        right, total = self.of(item_key)
-        return (right + 1) / (total + 2)

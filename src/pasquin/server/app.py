@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,14 +18,15 @@ from pasquin.config import CurateSettings, PlaySettings, load
 from pasquin.curate import SignInError
 from pasquin.errors import PasquinError, StoreError
 from pasquin.play import CategoryError, Game, NickError, PlayerError, TrialError
-from pasquin.server import bot_trigger, bots, curation, game, operator, pages, sign_in, stats
+from pasquin.server import ahead, bot_trigger, bots, curation, game, operator, pages, sign_in, stats
 from pasquin.server.guard import TOO_LARGE, Guard
 from pasquin.server.limits import Limits, TooFastError
 from pasquin.server.watching import Watch, Watched
 from pasquin.store import Store
 from pasquin.workspace import Workspace
 
-_REFRESH_SECONDS = 5
+_REFRESH_SECONDS = 5.0
+_SHARE_OF_TIME = 20.0
 _STATUS: dict[type[PasquinError], int] = {
     PlayerError: 401,
     SignInError: 401,
@@ -60,13 +62,16 @@ def create_app(
     curate_settings = curate_settings or load(CurateSettings, workspace.toml)
     store = Store.of(workspace)
     running = Game(workspace, store, corpora, settings)
+    filling = ahead.Ahead(running, running.settings)
     curating = curation.Curation(workspace, store, curated, curate_settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         running.tell_through(asyncio.get_running_loop().call_soon_threadsafe)
         refreshing = asyncio.create_task(_refresh(running, curating))
+        filling.start()
         yield
+        await asyncio.to_thread(filling.stop)
         refreshing.cancel()
         with suppress(asyncio.CancelledError):
             await refreshing
@@ -81,7 +86,7 @@ def create_app(
     app.state.bots, app.state.triggers = bots.Bots(workspace, store), bot_trigger.Triggers()
     app.state.limits = Limits(running.settings.player_rate, running.settings.address_rate)
     watch = Watch()
-    app.state.operation = operator.Operation(workspace, store, running, watch)
+    app.state.operation = operator.Operation(workspace, store, running, filling, watch)
     app.add_middleware(Guard, embedders=running.settings.embed)
     app.add_middleware(Watched, watch=watch)
     return app
@@ -117,11 +122,18 @@ def _routes(lifespan: Any) -> FastAPI:
 
 
 async def _refresh(running: Game, curating: curation.Curation) -> None:
-    """Notice new candidates and corpora; one that cannot be read now leaves the game as it is."""
+    """Notice new candidates and corpora; one that cannot be read now leaves the game as it is.
+
+    Loading many cards takes a while that requests feel, so it may take a twentieth of the time at most, however often
+    something new is there.
+    """
+    pause = _REFRESH_SECONDS
     while True:
-        await asyncio.sleep(_REFRESH_SECONDS)
+        await asyncio.sleep(pause)
+        began = time.monotonic()
         with suppress(PasquinError):
             await asyncio.to_thread(running.refresh)
+        pause = max(_REFRESH_SECONDS, _SHARE_OF_TIME * (time.monotonic() - began))
         await curating.refresh()
 
 

@@ -26,6 +26,7 @@ from pasquin.errors import PasquinError
 from pasquin.metrics import MEDIA_TYPE, Gauge
 from pasquin.play import Game
 from pasquin.publish import operation
+from pasquin.server.ahead import Ahead, Standing
 from pasquin.server.guard import NONCE
 from pasquin.server.operator_page import render, sign_in_page
 from pasquin.server.sign_in import COOKIE, Sessions
@@ -53,6 +54,7 @@ class Sight:
     troubles: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     cards: dict[str, dict[str, int]] = field(default_factory=dict)
+    ahead: list[Standing] = field(default_factory=list)
     ledger_waiting: int = 0
     per_second: float = 0.0
     failures: list[tuple[datetime, str, int]] = field(default_factory=list)
@@ -67,8 +69,8 @@ class Sight:
 class Operation:
     """Gathers what is to be seen, at most every ten seconds, whoever asks. Safe to share between threads."""
 
-    def __init__(self, workspace: Workspace, store: Store, game: Game, watch: Watch) -> None:
-        self.workspace, self.store, self.game, self.watch = workspace, store, game, watch
+    def __init__(self, workspace: Workspace, store: Store, game: Game, filling: Ahead, watch: Watch) -> None:
+        self.workspace, self.store, self.game, self.filling, self.watch = workspace, store, game, filling, watch
         self._lock = threading.Lock()
         self._sight: Sight | None = None
         self._until = 0.0
@@ -100,6 +102,7 @@ class Operation:
         seen.per_second, seen.failures = self.watch.per_second, list(self.watch.failures)[::-1]
         seen.ledger_waiting = self.game.waiting
         seen.cards = {deck.key: {"human": deck.human, "model": deck.model} for deck in self.game.decks.values()}
+        seen.ahead = self.filling.standings
         seen.busy = [name for name, _ in holders(self.workspace)]
         try:
             seen.counts = _counts(self.store)
@@ -155,6 +158,9 @@ def gauges(seen: Sight) -> list[Gauge]:
         one("game_waiting_writes", "Writes of the game that wait for the disk.", seen.ledger_waiting),
         ("pasquin_game_cards", "Cards there are to play with.", cards),
     ]
+    if seen.ahead:
+        pools = [((("corpus", each.corpus), ("state", each.state)), float(each.ahead)) for each in seen.ahead]
+        found.append(("pasquin_game_ahead", "AI cards that the keenest player has not seen.", pools))
     says = {
         "players": "Players there ever were.",
         "guesses": "Guesses stored.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _RENEW_SECONDS: Final = 15
 _SIGNS: Final = {"problem": "✗", "warning": "!", "note": "·"}
+_POOL: Final = {"filled": "good", "filling": "muted"}
 _CSS: Final = """
 :root { --paper: #faf8f4; --card: #fff; --text: #221f1b; --muted: #6b645a; --line: #e4ded4; --bad: #a3261d;
   --odd: #8a5a00; --good: #2b6b3f; --accent: #a8471f; }
@@ -165,7 +166,24 @@ def _game(seen: Sight) -> str:
         "Candidates undecided": f"{undecided:,}",
         "Accepted": f"{counts.get('accepted', 0):,}",
     }
-    return f"<section><h2>Game and curation</h2>{_tiles(tiles.items())}</section>"
+    return f"<section><h2>Game and curation</h2>{_tiles(tiles.items())}</section>{_ahead(seen)}"
+
+
+def _ahead(seen: Sight) -> str:
+    """How far the pool of AI cards is filled ahead of the keenest player, where that is switched on."""
+    if not seen.ahead:
+        return ""
+    rows = [
+        [
+            f"<th>{escape(each.corpus)}</th>",
+            f'<td class="n">{each.ahead:,} / {each.wanted:,}</td>',
+            f'<td class="{_POOL.get(each.state, "odd")}">{escape(each.state)}</td>',
+            f'<td class="why">{_words(each.why)}</td>',
+        ]
+        for each in seen.ahead
+    ]
+    table = _table(("Corpus", "Ahead / wanted", "State", "Why"), rows, numbers={1})
+    return f"<section><h2>AI cards ahead of the keenest player</h2>{table}</section>"
 
 
 def _machine(seen: Sight) -> str:

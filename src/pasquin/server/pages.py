@@ -20,6 +20,9 @@ _UNBUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Pasqui
 <h1>The pages are not built yet</h1>
 <p>This is a source checkout: run <code>make web</code>, then start again.</p></html>"""
 
+_AHEAD: Final = '<link rel="preload" href="/api/game" as="fetch" crossorigin>'
+"""What the game's page asks for first comes while its scripts still do."""
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -48,6 +51,8 @@ def index(request: Request) -> Response:
     if found is None:
         return Response(_UNBUILT, 503, media_type="text/html; charset=utf-8")
     page = found[0].decode().replace(_NONCE_PLACE, request.scope["state"][NONCE])
+    if request.url.path in ("/", EMBED):
+        page = page.replace("</head>", f"{_AHEAD}</head>", 1)
     return Response(page, media_type="text/html; charset=utf-8")
 
 

@@ -12,6 +12,7 @@ export function CategoryList({ categories, value, onChange }: Props) {
   const name = useId();
   const open = categories.filter((category) => category.reason === null);
   const closed = categories.filter((category) => category.reason !== null);
+  const several = new Set(open.map((category) => category.corpus)).size > 1;
   return (
     <div className="categories-all">
       <fieldset className="categories">
@@ -27,7 +28,7 @@ export function CategoryList({ categories, value, onChange }: Props) {
             />
             <span className="category-words">
               <bdi className="category-name">{categoryName(category)}</bdi>
-              <span className="category-note">{note(category, t)}</span>
+              <span className="category-note">{note(category, several, t)}</span>
             </span>
           </label>
         ))}
@@ -49,7 +50,9 @@ export function CategoryList({ categories, value, onChange }: Props) {
   );
 }
 
-function note(category: Category, t: Translate): string {
+/** How many cards; and, where accounts of `several` corpora may have one name, whose account it is. */
+function note(category: Category, several: boolean, t: Translate): string {
   const cards = t.count("cards", category.cards);
-  return category.account ? cards : t("everybody", { cards });
+  if (!category.account) return t("everybody", { cards });
+  return several ? `${category.corpus} · ${cards}` : cards;
 }

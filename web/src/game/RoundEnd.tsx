@@ -23,7 +23,8 @@ export function DailyEnd({ day, category }: { day: Day; category: string }) {
         ))}
       </p>
       <p>
-        <strong>{t("daily_result", { right, total: played.length })}</strong> {t("daily_next")}
+        <strong>{t("daily_result", { right, total: played.length })}</strong> {t("daily_next")}{" "}
+        {day.results.includes(null) && t("daily_grey")}
       </p>
       <Share line={line} squares={squares(day.results)} category={category} results={day.results} />
     </>

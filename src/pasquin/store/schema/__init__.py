@@ -35,4 +35,4 @@ __all__ = [
     "trials",
 ]
 
-VERSION = "0006"
+VERSION = "0007"

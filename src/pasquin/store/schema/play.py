@@ -35,6 +35,7 @@ trials = sa.Table(
     sa.Column("round", sa.String(32)),
     sa.Column("position", sa.Integer),
     sa.Column("arm", sa.String(16)),
+    sa.Column("drawn", sa.String(16)),
     sa.Index("trials_player", "player", "item_key"),
 )
 """Items shown. The item is referred to, not copied, so that a deleted post is gone here too.
@@ -43,6 +44,8 @@ trials = sa.Table(
 in it, from 0: in `pair` both cards of a pair (one of each origin), in `daily` the day (`2026-01-31`), in `endless` a
 run until the first wrong guess; both are None in `classic`. `arm` is what stood behind a model item when it was shown:
 `screened`, `curated` (accepted as it is) or `edited`; None for human items and trials of before there were arms.
+`drawn` is `evenly`, or `by_difficulty` for cards that may have been chosen by how hard they are, and those such choices
+left over: they are no fair sample. None in trials of before that was stored, when only `endless` chose so.
 """
 
 guesses = sa.Table(
@@ -97,5 +100,6 @@ daily_items = sa.Table(
     sa.Column("category", sa.String(320), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
     sa.Column("item_key", sa.Text, nullable=False),
+    sa.Column("fresh", sa.Boolean),
 )
-"""The items of a day's round, the same for everybody; `day` in UTC."""
+"""The items of a day's round, the same for everybody; `day` in UTC. `fresh`: nobody had been shown it before."""

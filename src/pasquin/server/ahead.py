@@ -84,8 +84,12 @@ class Ahead:
     def _run(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
             for corpus in self._game.corpora:
-                if not self._over.is_set():
+                if self._over.is_set():
+                    return
+                try:
                     self._look_after(corpus)
+                except (OSError, PasquinError) as exc:  # a full disk, no more processes: that passes, or is told
+                    self._standings[corpus] = Standing(corpus, "waiting", 0, self._fill, str(exc))
 
     def _look_after(self, corpus: str) -> None:
         deck = self._game.decks.get(corpus)

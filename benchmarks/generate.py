@@ -1,6 +1,6 @@
 """How fast texts are generated and turned into candidates, against `transformers` and plain OpenVINO GenAI.
 
-    python benchmarks/generate.py [MODEL] [--quick] [--top-k N] [--top-p P] [--temperature T]
+    python benchmarks/generate.py [MODEL] [--quick] [--temperature T] [--top-k N] [--top-p P] [--min-p P]
 
 MODEL is a directory of a llama- or qwen-type model (default: the starter model, fetched once). Every contender draws
 up to 48 new tokens a text with the same sampling, from the model's start token, in a process of its own. They take
@@ -10,7 +10,7 @@ turns, 128 texts a turn; the best turn of each counts, as others may be busy on 
   tokens of those posts only, as it does for a model that was trained on them;
 - transformers: `model.generate` in bfloat16 with a batch of 128, as its documentation shows;
 - openvino: `ContinuousBatchingPipeline.generate` on the model's GGUF with its default settings, 128 prompts at a time,
-  with the same temperature and top-p (`ratio_openvino`); and once more with the same top-k, too
+  with the same temperature, top-p and min-p (`ratio_openvino`); and once more with the same top-k, too
   (`ratio_openvino_top_k`), because a shortlist is half of what makes us faster and anybody may set one;
 - stage: `pasquin.generate` as a whole (screen, store and file; texts end at a sentence's end, as the starter model has
   learned no posts), against real posts where they lie beside the checkout, else against none. Its time and memory
@@ -303,6 +303,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=defaults.temperature)
     parser.add_argument("--top-k", type=int, default=defaults.top_k)
     parser.add_argument("--top-p", type=float, default=defaults.top_p)
+    parser.add_argument("--min-p", type=float, default=defaults.min_p)
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--stage", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--sampling", type=json.loads, help=argparse.SUPPRESS)
@@ -311,7 +312,7 @@ def main() -> None:
         return take_turns(CONTENDERS[given.contender](given.model, given.sampling))
     if given.stage:
         return print(json.dumps(stage(given.model, given.sampling, given.stage)))
-    sampling = {"temperature": given.temperature, "top_k": given.top_k, "top_p": given.top_p}
+    sampling = {"temperature": given.temperature, "top_k": given.top_k, "top_p": given.top_p, "min_p": given.min_p}
     return print(json.dumps(compare(given.model, sampling, given.quick)))
 
 

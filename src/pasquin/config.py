@@ -203,11 +203,11 @@ class GenerateSettings(StageSettings):
     """Sequences generated at a time, at most: the engine takes fewer when its cache is full."""
     temperature: float = Field(1.0, ge=0)
     """Scales the logits: 0 is greedy, 1 as learned."""
-    top_k: int = Field(200, ge=0)
-    """Draw from this many likeliest tokens (0: all): the rest is where nonsense comes from, and costs time."""
-    top_p: float = Field(0.95, gt=0, le=1)
+    top_k: int = Field(1000, ge=0)
+    """Draw from this many likeliest tokens (0: all): looking at all costs time."""
+    top_p: float = Field(0.98, gt=0, le=1)
     """Draw from the likeliest tokens that have this probability together (1: all)."""
-    min_p: float = Field(0.0, ge=0, lt=1)
+    min_p: float = Field(0.0005, ge=0, lt=1)
     """Draw no token less likely than this share of the likeliest one (0: any)."""
     max_tokens: int = Field(128, ge=1)
     """Tokens before a completion is cut off (and rejected as incomplete)."""

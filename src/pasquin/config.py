@@ -336,11 +336,11 @@ class ServeSettings(StageSettings):
     """Sequences of one API key that wait or run at a time."""
     temperature: float = Field(1.0, ge=0, le=100)
     """What a request that does not say is drawn with, where tuning did not settle that for the model."""
-    top_k: int = Field(200, ge=0)
+    top_k: int = Field(1000, ge=0)
     """Draw from this many likeliest tokens (0: all)."""
-    top_p: float = Field(0.95, gt=0, le=1)
+    top_p: float = Field(0.98, gt=0, le=1)
     """Draw from the likeliest tokens that have this probability together (1: all)."""
-    min_p: float = Field(0.0, ge=0, lt=1)
+    min_p: float = Field(0.0005, ge=0, lt=1)
     """Draw no token less likely than this share of the likeliest one (0: any)."""
     max_tokens: int = Field(128, ge=1)
     """Tokens before a text is cut off, where the request does not say."""

@@ -15,7 +15,7 @@ import orjson
 from pasquin.errors import disk_errors
 from pasquin.networks import Quarantined
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import replacing
+from pasquin.workspace.files import make_folder, replacing
 
 MAX_PIECES: Final = 10_000
 """Lines of a quarantine file; beyond, pieces are only counted."""
@@ -53,7 +53,7 @@ def open_quarantine(workspace: Workspace, written: str) -> Iterator[Quarantine]:
     """Where the unreadable pieces of a source go: replaces what an earlier run left, and is removed when empty."""
     path = quarantine_path(workspace, written)
     with disk_errors("write the quarantine"):
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a collector that was killed
             leftover.unlink(missing_ok=True)
     with replacing(path) as temporary:

@@ -76,6 +76,7 @@ def main() -> None:
         before = run.validation.bits_per_byte(run.loss)
         took = recipe_2020(run, posts, seconds)
         run.learner.model.eval()
+        run.loss.pull()  # it computes with copies of the weights that another optimizer has just changed
         target = run.validation.bits_per_byte(run.loss)
         del run
         run = open_run(posts, held_out, (), minutes=7)

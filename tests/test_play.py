@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from dealt import deck_of, play_on
-from invented import HANDLES, add_candidates, make_corpus, make_game, posts, texts
+from invented import HANDLES, add_candidates, candidate_rows, make_corpus, make_game, posts, texts
 from pasquin.config import PlaySettings
 from pasquin.errors import CorpusError, StoreError
 from pasquin.play import (
@@ -294,6 +294,19 @@ def test_new_candidates_and_corpora_are_noticed(workspace: Workspace, store: Sto
     assert game.refresh()
     assert game.decks["village"].reason is None
     assert not game.refresh()
+    game.close()
+
+
+def test_whatever_wrote_of_a_corpus_is_in_its_game(workspace: Workspace, store: Store) -> None:
+    """A model with a name of its own, a contestant behind a server: the same game, or they could not be compared."""
+    make_corpus(workspace, "village", posts(200))
+    for model, begin in (("village-gpt2", 300), ("openai:llama", 400)):
+        rows = [{**row, "corpus": "village"} for row in candidate_rows(model, texts(60, start=begin), (None,), (None,))]
+        with store.write() as connection:
+            connection.execute(sa.insert(candidates), rows)
+    game = Game(workspace, store)
+    wrote = {card.source.model for card in game._table.cards.values() if isinstance(card.source, ModelSource)}
+    assert wrote == {"village-gpt2", "openai:llama"}
     game.close()
 
 

@@ -1,4 +1,4 @@
-"""Which texts may be cards: posts of a corpus's `test` split, and the candidates of the model that learned that corpus.
+"""Which texts may be cards: posts of a corpus's `test` split, and the candidates that any model wrote of it.
 
 Candidates that a curator rejected, or whose nearest post was withdrawn, are no cards; an edited one is shown as edited.
 Both origins pass through `shown_text` and `fit_to_show`.
@@ -54,7 +54,7 @@ def candidates_state(store: Store, corpora: Collection[str]) -> object:
     made = sa.select(sa.func.count(), sa.func.max(candidates.c.created_at), sa.func.count(candidates.c.withdrawn_at))
     decided = sa.select(sa.func.count(), sa.func.max(decisions.c.id))
     with store.read() as connection:
-        written = connection.execute(made.where(candidates.c.model.in_(corpora))).one()
+        written = connection.execute(made.where(candidates.c.corpus.in_(corpora))).one()
         return tuple(written), tuple(connection.execute(decided).one())
 
 
@@ -80,12 +80,15 @@ def _human_cards(corpus: str, posts: Iterable[CorpusPost]) -> list[Card]:
 
 
 def _model_cards(store: Store, corpus: str, posts: Sequence[CorpusPost], taken: AbstractSet[str]) -> list[Card]:
-    """Cards of the model's candidates, without those that read like a human card (`taken`, as compared) or another."""
+    """Cards of the corpus's candidates, whichever model wrote them.
+
+    Without those that read like a human card (`taken`, as compared) or like another.
+    """
     standing = standing_decisions().subquery("standing")
     query = (
         sa.select(candidates, standing.c.decision, standing.c.text.label("edited_text"))
         .outerjoin(standing, standing.c.candidate == candidates.c.id)
-        .where(candidates.c.model == corpus, candidates.c.withdrawn_at.is_(None))
+        .where(candidates.c.corpus == corpus, candidates.c.withdrawn_at.is_(None))
     )
     with store.read() as connection:
         rows = [row for row in connection.execute(query).mappings() if row["decision"] in _ARMS]

@@ -26,9 +26,10 @@ def setup_step(game: Game) -> SetupStep:
     deck = max(decks, key=lambda deck: (min(deck.human, game.settings.min_items), deck.model))
     if deck.human < game.settings.min_items:
         return SetupStep(deck.reason or "", f"pasquin prepare {deck.corpus}")
-    if deck.model == 0 and deck.corpus not in workspace.models():
+    learned = [name for name in workspace.models() if workspace.model_manifest(name).get("corpus") == deck.corpus]
+    if deck.model == 0 and not learned:
         return SetupStep(f"No model has learned “{deck.corpus}” yet.", f"pasquin train {deck.corpus}")
     return SetupStep(
         "The model has not written enough texts yet. This page notices by itself when it has.",
-        f"pasquin generate {deck.corpus}",
+        f"pasquin generate {deck.corpus if deck.corpus in learned else next(iter(learned), deck.corpus)}",
     )

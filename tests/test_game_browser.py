@@ -348,7 +348,7 @@ def test_hostile_posts_and_names_do_nothing_and_break_nothing(
             page.locator(".card-front:not([aria-busy=true]) .text, .notice").first.wait_for()
             if page.locator(".notice").count():
                 break
-        assert seen >= 6  # cards that are nearly alike are shown once a player, so how many there are depends on the draw
+        assert seen >= 6, "cards nearly alike are shown once: how many there are depends on the draw"
         assert page.url.startswith(url)
 
 

@@ -105,3 +105,12 @@ def test_lock_excludes_another_process_and_goes_with_it(tmp_path: Path) -> None:
         other.wait()
         with workspace.lock("collect"):
             pass
+
+
+def test_the_models_of_a_corpus_begin_with_its_namesake(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path)
+    for name, corpus in (("a-gpt2", "village"), ("other", "town"), ("village", "village")):
+        workspace.model_dir(name).mkdir(parents=True)
+        write_manifest(workspace.model_dir(name), {"kind": "model", "name": name, "corpus": corpus})
+    assert workspace.models_of("village") == ["village", "a-gpt2"]
+    assert workspace.models_of("nowhere") == []

@@ -100,7 +100,8 @@ class Ahead:
         standing = Standing(corpus, "filled", max(0, deck.model - seen), self._fill)
         missing = min(seen + self._fill - deck.model, room)
         until, pause = self._patience.get(corpus, (0.0, _AGAIN_SECONDS))
-        if corpus not in self._game.workspace.models():
+        models = self._game.workspace.models_of(corpus)
+        if not models:
             self._standings[corpus] = replace(standing, state="no model")
         elif missing <= 0:
             self._standings[corpus] = standing
@@ -108,7 +109,7 @@ class Ahead:
             self._standings[corpus] = replace(standing, state="waiting", why=self._standings[corpus].why)
         else:
             self._standings[corpus] = replace(standing, state="filling")
-            why = self._write(corpus, min(max(missing, _LEAST), _MOST))
+            why = self._write(models[0], min(max(missing, _LEAST), _MOST))
             if why is None:
                 self._patience.pop(corpus, None)
                 with suppress(PasquinError):
@@ -117,10 +118,10 @@ class Ahead:
                 self._patience[corpus] = (time.monotonic() + pause, min(2 * pause, _LATEST_SECONDS))
                 self._standings[corpus] = replace(standing, state="waiting", why=why)
 
-    def _write(self, corpus: str, more: int) -> str | None:
-        """Have `more` candidates written; why there were none, or None."""
+    def _write(self, model: str, more: int) -> str | None:
+        """Have `model` write `more` candidates; why there were none, or None."""
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        words = [sys.executable, "-m", "pasquin.server.ahead", str(self._game.workspace.root), corpus, str(more)]
+        words = [sys.executable, "-m", "pasquin.server.ahead", str(self._game.workspace.root), model, str(more)]
         process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
@@ -162,15 +163,15 @@ def _end_with_the_server() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def main(root: str, corpus: str, more: str) -> None:
-    """Write `more` candidates; one JSON object says what came of it."""
+def main(root: str, model: str, more: str) -> None:
+    """Write `more` candidates of `model`; one JSON object says what came of it."""
     from pasquin.generate.more import generate_more
 
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what anything prints is no answer
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     try:
-        result = {"added": generate_more(Workspace.open(Path(root)), corpus, int(more))["added"]}
+        result = {"added": generate_more(Workspace.open(Path(root)), model, int(more))["added"]}
     except PasquinError as exc:
         result = {"why": str(exc)}
     answers.write(orjson.dumps(result))

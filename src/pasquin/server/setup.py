@@ -26,10 +26,10 @@ def setup_step(game: Game) -> SetupStep:
     deck = max(decks, key=lambda deck: (min(deck.human, game.settings.min_items), deck.model))
     if deck.human < game.settings.min_items:
         return SetupStep(deck.reason or "", f"pasquin prepare {deck.corpus}")
-    learned = [name for name in workspace.models() if workspace.model_manifest(name).get("corpus") == deck.corpus]
+    learned = workspace.models_of(deck.corpus)
     if deck.model == 0 and not learned:
         return SetupStep(f"No model has learned “{deck.corpus}” yet.", f"pasquin train {deck.corpus}")
     return SetupStep(
         "The model has not written enough texts yet. This page notices by itself when it has.",
-        f"pasquin generate {deck.corpus if deck.corpus in learned else next(iter(learned), deck.corpus)}",
+        f"pasquin generate {(learned or [deck.corpus])[0]}",
     )

@@ -118,6 +118,11 @@ class Workspace:
         """Names of complete models, sorted."""
         return _complete(self.root / "models")
 
+    def models_of(self, corpus: str) -> list[str]:
+        """Names of complete models that learned `corpus`; the one called like it comes first."""
+        learned = (name for name in self.models() if self.model_manifest(name).get("corpus") == corpus)
+        return sorted(learned, key=lambda name: (name != corpus, name))
+
     def corpus_manifest(self, name: str) -> dict[str, object]:
         """Manifest of a complete corpus; CorpusError when it is missing or unfinished."""
         manifest = read_manifest(self.corpus_dir(name))

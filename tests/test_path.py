@@ -91,8 +91,8 @@ def walked(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     assert prepared["kept"] + sum(prepared["dropped"].values()) == 600
     trained = run("train", "me", "--model", tiny_model, "--steps", "60", "--learning-rate", "3e-3", cwd=bot)
     assert trained["bits_per_byte"]["after"] < trained["bits_per_byte"]["before"]
-    made = run("generate", "me", "-n", "60", "--max-tokens", "60", "-o", "texts.txt", cwd=bot)
-    assert made["candidates"] == 60, made
+    made = run("generate", "me", "-n", "90", "--max-tokens", "60", "-o", "texts.txt", cwd=bot)
+    assert made["candidates"] == 90, made
     return bot
 
 
@@ -103,7 +103,7 @@ def test_each_stage_leaves_what_it_promises(walked: Path) -> None:
     for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md", "loss.svg", "manifest.json"):
         assert (model / name).stat().st_size > 0, name
     texts = (walked / "texts.txt").read_text().split("=" * 20 + "\n")
-    assert len([text for text in texts if text.strip()]) == 60
+    assert len([text for text in texts if text.strip()]) == 90
 
 
 @pytest.mark.real

@@ -108,6 +108,14 @@ def test_a_long_wait_ends_with_the_time_and_is_remembered(server: HostileServer,
     assert len(server.asked) == 1
 
 
+def test_a_hold_of_a_second_is_heeded_by_a_collector_started_at_once(server: HostileServer, tmp_path: Path) -> None:
+    server.answers["/"] = lambda request, _: (server.close_for(1.0), give(request, b"", 429, Retry_After="1"))
+    with pytest.raises(NetworkError):
+        transport(server, folder=tmp_path, tries=1).get(server.url("/"))
+    transport(server, folder=tmp_path).get(server.url("/other"))
+    assert server.violations == 0
+
+
 def test_what_may_pass_is_tried_again_and_what_will_not_is_not(server: HostileServer) -> None:
     troubles: list[Callable[[Any], None]] = [
         lambda request: give(request, b"", 503),

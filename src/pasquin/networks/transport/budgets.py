@@ -23,8 +23,8 @@ from pasquin.workspace.files import write_atomically
 
 DEFAULT_LIMIT: Final = (300, 300.0)
 """Requests and seconds for a host nothing is known of."""
-_REMEMBERED_FROM: Final = 2.0
-"""Seconds; a shorter hold is not written to the disk."""
+_REMEMBERED_FROM: Final = 0.5
+"""Seconds; a shorter hold is not written to the disk: a collector takes about as long to start."""
 
 
 @dataclass

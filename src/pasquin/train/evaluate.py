@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Final
 
 import torch
@@ -80,11 +79,7 @@ class CopyProbe:
 
     def __init__(self, posts: Sequence[CorpusPost]) -> None:
         """`posts` are those of the train split."""
-        self._posts = posts
-
-    @cached_property
-    def _index(self) -> NoveltyIndex:
-        return NoveltyIndex((post.uri, post.text) for post in self._posts)
+        self._index = NoveltyIndex((post.uri, post.text) for post in posts)
 
     def rate(self, texts: Sequence[str]) -> float:
         """Share of non-empty texts that are copies, whole or nearly, of a post (`screen.novelty` defines both)."""

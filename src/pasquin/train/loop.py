@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EVALUATIONS: Final = 8
 """Evaluations a run that uses up its budget makes, fewer where they would cost over `EVALUATION_SHARE` of its time."""
-EVALUATION_SHARE: Final = 0.12
+EVALUATION_SHARE: Final = 0.06
 STEPS_BETWEEN: Final = 6
 """Steps between two evaluations of a run bounded by steps (at least two are made): one costs about as much."""
 DEFAULT_EPOCHS: Final = 4.0
@@ -44,7 +44,8 @@ BROKEN_PATIENCE: Final = 3
 """Steps running whose loss or gradient is no number before training stops; none of them changes the weights."""
 _SHOWN_SAMPLES: Final = 3
 _CHECKPOINT_SECONDS: Final = 90.0
-_CHECKPOINT_SHARE: Final = 25
+_CHECKPOINT_SHARE: Final = 40
+"""Times as long as writing a checkpoint takes is trained before the next."""
 
 
 @dataclass
@@ -109,13 +110,22 @@ class Run:
         cost = time.monotonic() - began
         self.state = RunState(before=bits, best_bits=math.inf)
         self._use_way()
-        least = cost / (EVALUATION_SHARE * self.settings.minutes * 60) if self.settings.minutes else 0.0
+        least = self._least_between(cost)
         # By steps and not by the clock here, as a run bounded by steps must be the same wherever it is repeated.
         least = max(least, STEPS_BETWEEN / self.settings.steps if self.settings.steps else 0.0)
         self.state.between = min(0.5, max(1 / EVALUATIONS, least))
         self.state.history.append(self._entry(None, bits))
         self.evaluated(self.state.history)
         self.progress.say(f"Before training: {bits:.3f} bits per byte on held-out posts.")
+
+    def _least_between(self, cost: float) -> float:
+        """The share of the budget from one evaluation of `cost` seconds to the next; 0 when no clock bounds the run."""
+        return cost / (EVALUATION_SHARE * self.settings.minutes * 60) if self.settings.minutes else 0.0
+
+    def _due(self) -> bool:
+        """Whether to evaluate now: not just before the last time, which tells the same."""
+        share, between = self.share(), self.state.between
+        return share >= 1 or (self.state.evaluations + 1) * between <= share < 1 - between / 2
 
     def _use_way(self) -> None:
         if self.way is not None:
@@ -162,7 +172,7 @@ class Run:
                 if share > first_share:
                     task.set_total((state.tokens - first_tokens) / (share - first_share) * (1 - first_share))
                 task.advance(tokens, self._note())
-                if share >= 1 or share >= (state.evaluations + 1) * state.between:
+                if self._due():
                     self._evaluate(task)
                     state.seconds = time.monotonic() - began
                 if stopping():
@@ -264,7 +274,7 @@ class Run:
         return self.rate * min(1.0, (self.state.step + 1) / WARM_UP_STEPS) * max(0.0, 1 - self.share())
 
     def _evaluate(self, task: Task) -> None:
-        state = self.state
+        state, began = self.state, time.monotonic()
         task.advance(0, "measuring on held-out posts")
         bits = self.validation.bits_per_byte(self.loss)
         if not math.isfinite(bits):
@@ -285,6 +295,7 @@ class Run:
         state.nats, state.text_bytes = 0.0, 0
         self.evaluated(state.history)
         self._say_evaluation(bits, better, copied, texts)
+        state.between = min(0.5, max(state.between, self._least_between(time.monotonic() - began)))
 
     def _say_evaluation(self, bits: float, better: bool, copied: float, texts: list[str]) -> None:
         state = self.state

@@ -20,7 +20,6 @@ import json
 import multiprocessing
 import secrets
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import sqlalchemy as sa
@@ -52,16 +52,14 @@ BEGAN = time.monotonic()
 
 
 def serve(root: Path, ready: Connection) -> None:
-    """The server, in a process of its own."""
-    import uvicorn
-
+    """The server that `pasquin curate` runs, in a process of its own."""
     from pasquin.config import CurateSettings
-    from pasquin.server.app import create_app
+    from pasquin.server import curate
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(Workspace.open(root), curate_settings=CurateSettings(overlap=10))
-    ready.send(listener.getsockname()[1])
-    uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listener])
+    def answering(link: str) -> None:
+        ready.send(urlsplit(link).port)
+
+    curate(Workspace.open(root), settings=CurateSettings(overlap=10, port=0), ready=answering)
 
 
 class Curator:

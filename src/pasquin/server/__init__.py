@@ -190,22 +190,16 @@ def _url(host: str, listener: socket.socket) -> str:
     return f"http://{shown}:{listener.getsockname()[1]}"
 
 
-def _spare_the_collector() -> None:
-    """What is loaded by now stays: without this, Python looks through all cards again whenever some guesses came in,
-    which takes longer than taking the guesses does."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
 def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None], *, grace: int = _GRACE_SECONDS) -> None:
     import uvicorn
+
+    from pasquin.server import collector
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                _spare_the_collector()
+                collector.spare()
                 started()
 
     logs.take_over()

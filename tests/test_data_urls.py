@@ -185,6 +185,8 @@ def test_tables_from_an_object_store(s3: Any, tmp_path: Path) -> None:
         ("c", "there"),
     ]
     assert [post.text for post in read(files.csv(chosen), "s3://data/in/*.csv")] == ["hello"]
+    with pytest.raises(InputError, match=r"^s3://data/in/b.csv has no column `nothing`"):
+        read(files.csv(CollectSettings(columns={"text": "nothing"})), "s3://data/in/b.csv")
     for where, error in (("s3://data/none.csv", InputError), ("s3://none/a.csv", (InputError, NetworkError))):
         with pytest.raises(error) as caught:
             read(files.csv(chosen), where)

@@ -92,7 +92,7 @@ def _json(file: InputFile, settings: CollectSettings) -> Iterator[Reading]:
         yield from unread if found else ()
         unread = [] if found else unread
     if not found:
-        raise InputError(f"{file.path} holds no posts of Bluesky that Pasquin understands. Is it the right file?")
+        raise InputError(f"{file.name} holds no posts of Bluesky that Pasquin understands. Is it the right file?")
     yield from unread
 
 

@@ -49,7 +49,7 @@ def _messages(file: InputFile, settings: CollectSettings, parse: _Parse, kind: s
                 reason, faulty = post
                 yield file.quarantine(number, reason, str(message)) if faulty else reason
     if not found:
-        raise InputError(f"{file.path} is no {kind}: it has no messages. Is it the right file?")
+        raise InputError(f"{file.name} is no {kind}: it has no messages. Is it the right file?")
 
 
 def _names(message: dict[str, Any]) -> Iterator[str | None]:

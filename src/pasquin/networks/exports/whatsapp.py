@@ -130,7 +130,7 @@ def _date_order(file: InputFile, settings: CollectSettings) -> _Order:
             backwards[order] += 1_000 if time is None else before is not None and time < before
             last[order] = time or before
     if not found:
-        raise InputError(f"{file.path} is no chat as WhatsApp exports it: no line begins with a date and a time.")
+        raise InputError(f"{file.name} is no chat as WhatsApp exports it: no line begins with a date and a time.")
     if backwards[_DAY_FIRST] != backwards[_MONTH_FIRST]:
         return min(backwards, key=lambda order: backwards[order])
     return _MONTH_FIRST if half_days else _DAY_FIRST

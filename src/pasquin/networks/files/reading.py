@@ -119,14 +119,18 @@ class InputFile:
         except OSError as exc:
             raise self.unreadable(exc) from exc
 
+    @property
+    def name(self) -> str:
+        """What the file is called to people."""
+        return self.shown or str(self.path)
+
     def unreadable(self, exc: OSError) -> InputError:
         """The error for a file the system will not let us read."""
         return InputError(f"{self.path} cannot be read: {exc.strerror or exc}. Check the path and its permissions.")
 
     def quarantine(self, number: int | None, reason: str, excerpt: bytes | str = b"") -> Quarantined:
         """A piece of this file, at line or entry `number`, that cannot be read."""
-        name = self.shown or str(self.path)
-        where = name if number is None else f"{name}:{number}"
+        where = self.name if number is None else f"{self.name}:{number}"
         shown = excerpt.encode("utf-8", "backslashreplace") if isinstance(excerpt, str) else excerpt
         return Quarantined(where, reason, bytes(shown[:EXCERPT]))
 

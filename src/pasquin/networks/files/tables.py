@@ -67,7 +67,7 @@ class RowReader:
         there = ", ".join(columns[:20])
         for name, column in settings.columns.items():
             if column not in columns:
-                raise InputError(f"{file.path} has no column `{column}` for the {name}; its columns are {there}.")
+                raise InputError(f"{file.name} has no column `{column}` for the {name}; its columns are {there}.")
         if len(columns) == 1 and "text" not in settings.columns:
             self.places["text"] = (columns[0],)
         self.places = {
@@ -75,7 +75,7 @@ class RowReader:
         }
         if not self.places["text"]:
             raise InputError(
-                f"{file.path} has no column that is known to hold texts; its columns are {there}. "
+                f"{file.name} has no column that is known to hold texts; its columns are {there}. "
                 "Say which with `--map text=NAME`."
             )
 
@@ -177,7 +177,7 @@ def read_csv(file: InputFile, settings: CollectSettings) -> Iterator[Reading]:
     try:
         columns = [name.strip() for name in next(records, [])]
     except csv.Error as exc:
-        raise InputError(f"{file.path} does not begin with the header line of a CSV file ({exc}).") from exc
+        raise InputError(f"{file.name} does not begin with the header line of a CSV file ({exc}).") from exc
     rows = RowReader(file, settings, columns)
     index = {name: position for position, name in reversed(list(enumerate(columns)))}
     while True:
@@ -246,4 +246,4 @@ def read_parquet(file: InputFile, settings: CollectSettings) -> Iterator[Reading
                     yield post if isinstance(post, Post) else file.quarantine(number, post, str(row))
     except duckdb.Error as exc:
         reason = str(exc).splitlines()[0]
-        raise InputError(f"{file.path} is no Parquet file that can be read ({reason}). Export it again.") from exc
+        raise InputError(f"{file.name} is no Parquet file that can be read ({reason}). Export it again.") from exc

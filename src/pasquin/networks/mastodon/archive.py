@@ -71,7 +71,7 @@ def read_mastodon_archive(file: InputFile, settings: CollectSettings) -> Iterato
             found = True
             yield from _activities(file, array, name, settings)
         if not found:
-            raise InputError(f"{file.path} has no orderedItems: it is no outbox.json of Mastodon's.")
+            raise InputError(f"{file.name} has no orderedItems: it is no outbox.json of Mastodon's.")
 
 
 def _activities(

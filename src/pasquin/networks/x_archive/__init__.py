@@ -61,7 +61,7 @@ def read_x_archive(file: InputFile, settings: CollectSettings) -> Iterator[Readi
         if not archive.matching(_TWEETS) and not archive.matching(_TABLES):
             nested = next((name for name in archive.names if name.lower().endswith(".zip")), None)
             advice = f"It holds another zip, {nested}: unpack that one." if nested else "Is it the right file?"
-            raise InputError(f"{file.path} is no X archive: it has no data/tweets.js. {advice}")
+            raise InputError(f"{file.name} is no X archive: it has no data/tweets.js. {advice}")
         yield from _missing_parts(archive, file)
         gone: set[str] = set()
         for _, record, _ in _records(archive, _DELETED, file, settings):
@@ -81,7 +81,7 @@ def _posts(archive: Archive, file: InputFile, settings: CollectSettings, gone: s
     for where, record, excerpt in _records(archive, wanted, file, settings):
         reading = record if isinstance(record, str) else tweet_post(record, owner)
         if isinstance(reading, str):
-            yield replace(file.quarantine(None, reading, excerpt), where=f"{file.path}!{where}")
+            yield replace(file.quarantine(None, reading, excerpt), where=f"{file.name}!{where}")
         elif reading.uri in gone:
             continue  # counted with the deleted
         elif reading.uri in seen:

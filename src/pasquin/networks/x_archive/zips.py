@@ -44,7 +44,7 @@ class Archive:
                     yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as exc:
             raise InputError(
-                f"{file.path} is damaged or locked at {name} ({exc}). Download the archive again; nothing was read."
+                f"{file.name} is damaged or locked at {name} ({exc}). Download the archive again; nothing was read."
             ) from exc
 
 
@@ -76,12 +76,12 @@ def opened(file: InputFile, read: Iterable[re.Pattern[str]]) -> Iterator[Archive
         yield _single(file)
         return
     if _directory_size(file) > _MAX_DIRECTORY:
-        raise InputError(f"{file.path} is no X archive: it lists more files than any account has. Nothing was read.")
+        raise InputError(f"{file.name} is no X archive: it lists more files than any account has. Nothing was read.")
     try:
         zipped = zipfile.ZipFile(file.path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as exc:
         raise InputError(
-            f"{file.path} is no zip that can be read ({exc}). If it is your X archive, download it again, whole."
+            f"{file.name} is no zip that can be read ({exc}). If it is your X archive, download it again, whole."
         ) from exc
     with zipped:
         archive = Archive(tuple(zipped.namelist()), zipped.open)
@@ -116,18 +116,18 @@ def _refuse_hostile(archive: zipfile.ZipFile, wanted: list[str], file: InputFile
     for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
         parts = entry.filename.replace("\\", "/").split("/")
         if ".." in parts or entry.filename.startswith(("/", "\\")) or ":" in parts[0]:
-            raise InputError(f"{file.path} is no X archive: it has an entry outside of itself. Nothing was read.")
+            raise InputError(f"{file.name} is no X archive: it has an entry outside of itself. Nothing was read.")
         if entry.header_offset < end:
-            raise InputError(f"{file.path} is no X archive: its entries overlap, as in a zip bomb. Nothing was read.")
+            raise InputError(f"{file.name} is no X archive: its entries overlap, as in a zip bomb. Nothing was read.")
         end = entry.header_offset + 30 + entry.compress_size
     for name in wanted:
         entry = archive.getinfo(name)
         if entry.file_size > max(_BOMB_SIZE, _BOMB_RATIO * entry.compress_size):
             raise InputError(
-                f"{file.path} is a zip bomb: {name} would swell to {entry.file_size:,} bytes. Nothing was read."
+                f"{file.name} is a zip bomb: {name} would swell to {entry.file_size:,} bytes. Nothing was read."
             )
     if len(set(wanted)) != len(wanted):
-        raise InputError(f"{file.path} is no X archive: it has two files of one name. Nothing was read.")
+        raise InputError(f"{file.name} is no X archive: it has two files of one name. Nothing was read.")
 
 
 def _unpacked(folder: Path) -> Archive:

@@ -333,6 +333,16 @@ def test_a_bomb_is_refused_in_little_memory_and_time(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
+def test_an_entry_whose_name_is_no_text_is_a_sentence(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"data/tweets.js": tweets_js(tweet(1, "hello"))})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"data/tweets.js")] = 0xFF  # in front of the entry; the directory at the end stays whole
+    content[7] |= 8  # where it says that the name is UTF-8
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged or locked"):
+        read(path)
+
+
 @given(flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4), cut=st.integers(0, 10_000))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_zips_never_crash(tmp_path: Path, flips: list[tuple[int, int]], cut: int) -> None:

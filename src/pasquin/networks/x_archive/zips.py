@@ -42,7 +42,7 @@ class Archive:
                 while chunk := handle.read(CHUNK):
                     file.position += len(chunk)
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as exc:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as exc:
             raise InputError(
                 f"{file.name} is damaged or locked at {name} ({exc}). Download the archive again; nothing was read."
             ) from exc

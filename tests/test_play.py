@@ -480,12 +480,12 @@ def test_what_is_drawn_evenly_knows_nothing_of_difficulty_even_when_a_deck_is_pl
     table, difficulty = deck_of(40, random, card_sd=1.5)
     usual = np.mean(list(difficulty.values()))
     for mode in ("classic", "endless"):
-        ability, ratings = np.array([-2.0, 2.0] * 150), known(difficulty)
-        dealt = play_on(table, difficulty, ability, np.full(300, 80), random, ratings=ratings, mode=mode)
-        assert len(dealt) > 300 * 35  # no more can be shown fairly
+        ability, ratings = np.array([-2.0, 2.0] * 300), known(difficulty)
+        dealt = play_on(table, difficulty, ability, np.full(600, 80), random, ratings=ratings, mode=mode)
+        assert len(dealt) > 600 * 35  # no more can be shown fairly
         for able in (0, 1):
             evenly = [difficulty[each.key] for each in dealt if each.drawn == "evenly" and each.player % 2 == able]
-            assert np.mean(evenly) == pytest.approx(usual, abs=0.15)
+            assert np.mean(evenly) == pytest.approx(usual, abs=0.12)
 
 
 def known(difficulty: dict[str, float]) -> Ratings:

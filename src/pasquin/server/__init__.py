@@ -193,13 +193,13 @@ def _url(host: str, listener: socket.socket) -> str:
 def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None], *, grace: int = _GRACE_SECONDS) -> None:
     import uvicorn
 
-    from pasquin.server import collector
+    from pasquin.server import interpreter
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                collector.spare()
+                interpreter.spare()
                 started()
 
     logs.take_over()

@@ -18,7 +18,7 @@ from pasquin.curate.curators import all_curators
 from pasquin.curate.sheet import write_sheet
 from pasquin.errors import PasquinError
 from pasquin.lengths import BLUESKY_GRAPHEMES, X_WEIGHT
-from pasquin.server import collector
+from pasquin.server import interpreter
 from pasquin.server.sign_in import PROBLEMS, CuratorDependency, SignedIn
 from pasquin.store import Store
 from pasquin.texts import normalise
@@ -235,7 +235,7 @@ class Curation:
             async with self._opening:
                 if self._desk is None:
                     desk = await asyncio.to_thread(Desk, self._workspace, self.store, self._names, self.settings)
-                    collector.spare_more()
+                    interpreter.spare_more()
                     self._desk = desk
                     await self._read_names()
         return self._desk

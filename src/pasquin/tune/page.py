@@ -21,20 +21,8 @@ th:last-child, td:last-child { text-align: left; white-space: normal; min-width:
 tr.best { background: #3a86ff26; font-weight: 600; }
 code { overflow-wrap: anywhere; }
 """
-_COLUMNS = (
-    "no.",
-    "T",
-    "top-k",
-    "top-p",
-    "min-p",
-    "score",
-    "n-grams",
-    "likelihood",
-    "unknown",
-    "varied",
-    "kept",
-    "copied",
-)
+_FIGURES = ("score", "n-grams", "likelihood", "unknown", "varied", "kept", "copied")
+_COLUMNS = ("no.", "T", "top-k", "top-p", "min-p", *_FIGURES, "one of them")
 
 
 def write_page(path: Path, result: Mapping[str, Any]) -> None:
@@ -47,7 +35,7 @@ def write_page(path: Path, result: Mapping[str, Any]) -> None:
         else "<p>No setting can be recommended: too few candidates, or too many copies.</p>"
     )
     rows = "".join(_row(number, row, best) for number, row in enumerate(result["settings"], 1))
-    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS) + '<th scope="col">one of them</th>'
+    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
     human = result["human"]
     write_atomically(
         path,

@@ -13,7 +13,7 @@ import orjson
 
 from pasquin.config import CollectSettings
 from pasquin.errors import UsageError
-from pasquin.networks.files.reading import InputFile, find_files, plain_suffix
+from pasquin.networks.files.reading import ZIP_DAMAGE, InputFile, find_files, plain_suffix
 from pasquin.networks.files.remote import is_url
 
 _SUFFIXES: Final = {".zip": "x-archive", ".csv": "csv", ".parquet": "parquet", ".car": "bluesky-archive"}
@@ -85,7 +85,7 @@ def _is_mastodon_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.rpartition("/")[2] == _OUTBOX for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+    except (*ZIP_DAMAGE, OSError):
         return False
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import glob
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ Reading = Post | Quarantined | Deleted | str
 
 CHUNK: Final = 2**20
 EXCERPT: Final = 200
+ZIP_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What the reader of zips raises, beside OSError, for files that are damaged, locked or made to do harm."""
 _GZIP: Final = b"\x1f\x8b"
 _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import orjson
 from pasquin.config import CollectSettings
 from pasquin.errors import InputError
 from pasquin.networks import Quarantined
-from pasquin.networks.files.reading import CHUNK, InputFile, Reading, find_files
+from pasquin.networks.files.reading import CHUNK, ZIP_DAMAGE, InputFile, Reading, find_files
 from pasquin.networks.html_text import html_text
 from pasquin.networks.json_stream import Oversized, Unfinished, elements, named_arrays
 from pasquin.networks.mastodon.statuses import host_of
@@ -35,11 +34,7 @@ _BOMB_SIZE: Final = 64 * 2**20
 _BOMB_RATIO: Final = 200
 _SMALL_FILE: Final = 2**20
 
-_DAMAGE: Final = (
-    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError),
-    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
-)
-"""What the readers of zip and tar raise for files that are damaged, locked or made to do harm."""
+_DAMAGE: Final = (*ZIP_DAMAGE, tarfile.TarError, OverflowError)
 
 
 @dataclass(frozen=True)

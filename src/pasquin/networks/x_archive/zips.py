@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from pasquin.errors import InputError
-from pasquin.networks.files.reading import CHUNK, InputFile, find_files
+from pasquin.networks.files.reading import CHUNK, ZIP_DAMAGE, InputFile, find_files
 
 _BOMB_RATIO: Final = 200
 _BOMB_SIZE: Final = 64 * 2**20
@@ -42,7 +41,7 @@ class Archive:
                 while chunk := handle.read(CHUNK):
                     file.position += len(chunk)
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as exc:
+        except (*ZIP_DAMAGE, OSError) as exc:
             raise InputError(
                 f"{file.name} is damaged or locked at {name} ({exc}). Download the archive again; nothing was read."
             ) from exc
@@ -79,7 +78,7 @@ def opened(file: InputFile, read: Iterable[re.Pattern[str]]) -> Iterator[Archive
         raise InputError(f"{file.name} is no X archive: it lists more files than any account has. Nothing was read.")
     try:
         zipped = zipfile.ZipFile(file.path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as exc:
+    except (*ZIP_DAMAGE, OSError) as exc:
         raise InputError(
             f"{file.name} is no zip that can be read ({exc}). If it is your X archive, download it again, whole."
         ) from exc

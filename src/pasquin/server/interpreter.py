@@ -1,4 +1,4 @@
-"""Python's garbage collector and its threads, set up for a server that holds many objects for long."""
+"""Python itself, set up for a server: its garbage collector and how its threads take turns."""
 
 from __future__ import annotations
 

@@ -19,9 +19,11 @@ from pydantic_core import PydanticUndefined
 from pasquin import config
 
 HERE = Path(__file__).parent
+ORDER = ("collect", "prepare", "train", "generate", "curate", "play", "serve", "measure", "publish", "bots")
+"""The modules of `pasquin.config`, as the page shows them."""
 HEAD = """# Settings
 
-Made from `pasquin/config.py` by `docs/make_settings_reference.py`. A value comes from, first that has it: an option
+Made from `pasquin/config/` by `docs/make_settings_reference.py`. A value comes from, first that has it: an option
 of the command, `PASQUIN_<STAGE>_<NAME>` in the environment, `pasquin.toml` (table `[stage]`), the default. Secrets
 never stand in `pasquin.toml`: they come from the environment or the keyring.
 
@@ -39,10 +41,10 @@ an impossible value is an error that says so.
 
 
 def classes() -> list[type[BaseModel]]:
-    """The settings classes, in the order of the module."""
-    found = [value for _, value in inspect.getmembers(config, inspect.isclass) if value.__module__ == config.__name__]
+    """The settings classes, in the order of the stages. Raises ValueError for one whose module `ORDER` lacks."""
+    found = [value for _, value in inspect.getmembers(config, inspect.isclass)]
     settings = [value for value in found if issubclass(value, BaseModel) and (value.__doc__ or "").startswith("[")]
-    return sorted(settings, key=lambda one: inspect.getsourcelines(one)[1])
+    return sorted(settings, key=lambda one: ORDER.index(one.__module__.rpartition(".")[2]))
 
 
 def said(owner: type[BaseModel]) -> dict[str, str]:

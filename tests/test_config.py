@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from pasquin import config
 from pasquin.config import CollectSettings, PrepareSettings, TrainSettings, load
 from pasquin.errors import UsageError
 
@@ -58,13 +60,13 @@ def test_broken_file_is_a_sentence(tmp_path: Path, content: bytes) -> None:
 
 def test_every_setting_is_documented() -> None:
     """A setting whose meaning is not written under it is one nobody can use."""
-    import ast
-    import inspect
-
-    from pasquin import config
-
-    for node in ast.parse(inspect.getsource(config)).body:
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Settings") and node.name != "StageSettings":
-            for field, after in zip(node.body, [*node.body[1:], None], strict=True):
-                if isinstance(field, ast.AnnAssign):
-                    assert isinstance(after, ast.Expr), f"{node.name}.{ast.unparse(field.target)}"
+    seen = set()
+    for module in Path(config.__file__).parent.glob("*.py"):
+        for node in ast.parse(module.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Settings") and node.name != "StageSettings":
+                seen.add(node.name)
+                for field, after in zip(node.body, [*node.body[1:], None], strict=True):
+                    if isinstance(field, ast.AnnAssign):
+                        assert isinstance(after, ast.Expr), f"{node.name}.{ast.unparse(field.target)}"
+    offered = {name for name in config.__all__ if name.endswith("Settings")}
+    assert seen == offered - {"StageSettings"}

@@ -40,7 +40,7 @@ def test_the_command_reference_is_current() -> None:
 def test_the_settings_reference_is_current_and_says_something_of_each() -> None:
     text = _script("docs/make_settings_reference.py").reference()
     assert (ROOT / "docs/settings.md").read_text() == text, "run python docs/make_settings_reference.py"
-    assert not re.findall(r"^.*\|  \|$", text, re.M), "a setting without a note under its field in config.py"
+    assert not re.findall(r"^.*\|  \|$", text, re.M), "a setting without a note under its field in pasquin/config"
 
 
 def test_the_picture_of_the_layers_is_current() -> None:

@@ -20,6 +20,7 @@ from pasquin.errors import CorpusError, Interrupted, ModelError, ResourceError, 
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.progress import Silent
 from pasquin.train import train
+from pasquin.train.checkpoint import FOLDER as CHECKPOINTS
 from pasquin.train.examples import batches, conditions, encode, epoch_batches, tensors
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import file_hash, read_manifest, write_manifest
@@ -268,6 +269,16 @@ def test_bad_base_models_are_said_to_be(workspace: Workspace, tiny_model: Path, 
     with pytest.raises(ModelError, match="no whole causal language model"):
         train(workspace, "village", settings=settings(tmp_path / "empty"))
     assert workspace.models() == []
+
+
+@pytest.mark.parametrize("model", ["/nonexistent", "./here", "../there", "~/nowhere-at-all", "models/of/mine"])
+def test_a_base_model_that_is_no_folder_is_not_looked_for_on_the_hub(workspace: Workspace, model: str) -> None:
+    """And what an earlier run has kept to go on from stays."""
+    kept = workspace.model_dir("village") / CHECKPOINTS / "step-1"
+    kept.mkdir(parents=True)
+    with pytest.raises(ModelError, match=f"no folder `{model}`.*path"):
+        train(workspace, "village", settings=TrainSettings(model=model))
+    assert kept.is_dir()
 
 
 def test_too_few_posts_and_too_little_disk(

@@ -29,7 +29,7 @@ from pasquin.train.checkpoint import (
 )
 from pasquin.train.evaluate import COPY_SAMPLES, CopyProbe, Validation, sample
 from pasquin.train.examples import conditions, encode, evaluation_posts
-from pasquin.train.learner import Learner, base_of, load_learner
+from pasquin.train.learner import Learner, base_of, check_base, load_learner
 from pasquin.train.loop import Run
 from pasquin.train.loss import Loss
 from pasquin.train.memory import kept_memory
@@ -65,7 +65,9 @@ def execute(
     if found is not None:
         snapshot, kept = load_checkpoint(found)
         settings = _resumed_settings(kept, settings)
-    elif checkpoints.exists():
+    if not settings.from_scratch:
+        check_base(settings.model)  # before anything is removed for this run
+    if found is None and checkpoints.exists():
         shutil.rmtree(checkpoints)
     final.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -142,10 +142,21 @@ def base_name(model: str) -> str:
     return str(Path(model).expanduser().resolve()) if model != BASE and Path(model).expanduser().is_dir() else model
 
 
+def check_base(model: str) -> None:
+    """Raise ModelError when `model` can only be a folder, and there is none: the hub is not asked for a path."""
+    is_path = Path(model).is_absolute() or model.startswith(("./", "../", "~")) or model.count("/") > 1
+    if is_path and not Path(model).expanduser().is_dir():
+        raise ModelError(
+            f"There is no folder `{model}` to read a model from. Check the path, give a Hugging Face name such as "
+            "`gpt2`, or leave out --model to use the starter model."
+        )
+
+
 def _load(model: str, progress: Progress) -> tuple[Any, Any]:
     import torch
     import transformers
 
+    check_base(model)
     local = model == BASE or Path(model).expanduser().is_dir()
     source = str(starter_model(progress=progress)) if model == BASE else base_name(model)
     transformers.logging.disable_progress_bar()

@@ -329,13 +329,21 @@ def test_answers_are_not_held_back_by_nagle() -> None:
 
 
 _SERVE = """
-import sys
+import gc, sys
 from pathlib import Path
 from pasquin.config import PlaySettings
 from pasquin.server import play
 from pasquin.workspace import Workspace
-play(Workspace.open(Path(sys.argv[1])), settings=PlaySettings(port=0), ready=lambda url: print(url, flush=True))
-print("ended well", flush=True)
+def python():
+    return gc.get_threshold(), sys.getswitchinterval(), gc.get_freeze_count()
+def ready(url):
+    serving.append(python())
+    print(url, flush=True)
+before, serving = python(), []
+play(Workspace.open(Path(sys.argv[1])), settings=PlaySettings(port=0), ready=ready)
+after = python()
+assert before == after and all(was != then for was, then in zip(before, serving[0])), (before, serving, after)
+print("ended well, Python as it was", flush=True)
 """
 
 
@@ -343,7 +351,7 @@ def test_ctrl_c_ends_the_server_and_a_kill_loses_no_acknowledged_guess(workspace
     import httpx
 
     token = None
-    for turn, (sign, ending) in enumerate(((signal.SIGKILL, ""), (signal.SIGINT, "ended well\n"))):
+    for turn, (sign, ending) in enumerate(((signal.SIGKILL, ""), (signal.SIGINT, "ended well, Python as it was\n"))):
         server = subprocess.Popen(
             [sys.executable, "-c", _SERVE, str(workspace.root)], stdout=subprocess.PIPE, text=True, env=os.environ
         )

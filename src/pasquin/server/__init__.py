@@ -9,10 +9,10 @@ thread. No request is logged with its address.
 from __future__ import annotations
 
 import errno
-import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pasquin import logs
@@ -212,10 +212,6 @@ def _serve(app: FastAPI, listener: socket.socket, started: Callable[[], None], *
         server_header=False,
         timeout_graceful_shutdown=grace,
     )
-    try:
+    # Ctrl-C is how a server is told to stop; when it is raised here, what was being answered has been.
+    with interpreter.restored(), suppress(KeyboardInterrupt):
         Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        # Ctrl-C is how a server is told to stop; by now it has finished what it was answering.
-        return
-    finally:
-        gc.unfreeze()

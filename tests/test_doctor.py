@@ -124,7 +124,7 @@ def _quarantined(workspace: Workspace, _: Path) -> None:
         (_foreign_shard, "posts", "problem", "has no column account", "collect its source again"),
         (_damaged_tombstones, "tombstones", "problem", "line 1", "backup"),
         (_forgotten, "tombstones", "warning", "not yet removed", "pasquin collect"),
-        (_leftover, "posts", "note", "1 half-written files (5.0 kB)", "next `pasquin collect`"),
+        (_leftover, "posts", "note", "1 half-written file (5.0 kB)", "next `pasquin collect`"),
         (_quarantined, "quarantine", "warning", "3 pieces of twint-vc", "where and why"),
     ],
 )
@@ -150,7 +150,7 @@ def test_corpora(workspace: Workspace) -> None:
     write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
     add_tombstones(workspace, "forgotten", ["https://posts.invalid/1"])
     stones = found(workspace, "tombstones")
-    assert any("1 forgotten posts still stand in the corpus `vc`" in one["found"] for one in stones)
+    assert any("1 forgotten post still stands in the corpus `vc`" in one["found"] for one in stones)
     (workspace.root / "corpora" / ".vc.building").mkdir()
     assert worst(workspace, "corpora")[:2] == ("note", "A killed `pasquin prepare` left .vc.building (0 bytes).")
     with workspace.lock("prepare"):
@@ -184,7 +184,7 @@ def test_models(workspace: Workspace) -> None:
     write_manifest(model, {"corpus": "vc", "corpus_hash": made["hash"]})
     assert not found(workspace, "model vc")
     add_tombstones(workspace, "forgotten", ["https://posts.invalid/1"])
-    assert worst(workspace, "model vc")[1] == "The model `vc` learned 1 posts that were forgotten since."
+    assert worst(workspace, "model vc")[1] == "The model `vc` learned 1 post that was forgotten since."
     (workspace.root / ".lineage" / f"{made['hash']}.parquet").write_bytes(b"PAR1")
     assert "record of what `vc` learned is damaged" in worst(workspace, "model vc")[1]
     whole_config = (model / "config.json").read_text()

@@ -73,9 +73,9 @@ def test_rounds_bring_what_is_new_until_ctrl_c(
     rounds = [line.partition("  ")[2] for line in said if "Round" in line]
     assert rounds == [
         "Round 1: 20 new posts of 2 sources; next in 1 min.",
-        "Round 2: 2 new posts of 1 sources; next in 1 min.",
+        "Round 2: 2 new posts of 1 source; next in 1 min.",
         "Round 3: 0 new posts of 0 sources; next in 1 min.",
-        "Round 4: 1 new posts of 1 sources; next in 1 min.",
+        "Round 4: 1 new post of 1 source; next in 1 min.",
     ]
     assert sorted(since for who, since in network.asked if who == "ada" and since) == ["15", "17", "17"]
     assert len(fetch_posts(workspace, "SELECT * FROM {posts}")) == 23

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pasquin.counts import counted
+
 CARD: Final = "README.md"
 PLOT: Final = "loss.svg"
 
@@ -163,7 +165,8 @@ def _game(played: Mapping[str, Any]) -> list[str]:
     def share(figure: Mapping[str, Any]) -> str:
         low, high = figure["low"], figure["high"]
         interval = "" if low is None or high is None else f"95% interval {low:.0%} to {high:.0%}; "
-        return f"{figure['value']:.0%} ({interval}{figure['n']:,} guesses of {figure['players']:,} players)"
+        guesses = f"{counted(figure['n'], 'guess', 'guesses')} of {counted(figure['players'], 'player')}"
+        return f"{figure['value']:.0%} ({interval}{guesses})"
 
     passed = played.get("human_pass_rate")
     return [

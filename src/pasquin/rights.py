@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pasquin.counts import counted
 from pasquin.errors import Interrupted, UsageError
 from pasquin.progress import Progress, Silent
 from pasquin.withdrawal import summary, withdraw
@@ -78,8 +79,8 @@ class _Found:
     def description(self) -> str:
         """For the person who is asked."""
         names = ", ".join(f"{network}:{handle} ({account})" for network, account, handle in self.accounts[:_NAMED])
-        more = f" and {len(self.accounts) - _NAMED} more accounts" if len(self.accounts) > _NAMED else ""
-        what = f"all {len(self.uris):,} posts of {names}{more}, and whatever they post from now on"
+        more = f" and {counted(len(self.accounts) - _NAMED, 'more account')}" if len(self.accounts) > _NAMED else ""
+        what = f"all {counted(len(self.uris), 'post')} of {names}{more}, and whatever they post from now on"
         return what if self.accounts else f"the post {', '.join(sorted(self.uris))}"
 
 

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pasquin.counts import counted
 from pasquin.errors import WorkspaceError
 from pasquin.progress import Progress
 from pasquin.records import CorpusPost
@@ -206,4 +207,4 @@ def summary(result: Mapping[str, Any]) -> str:
     if not result:
         return "It is hidden everywhere; its words are removed once the other work on the workspace has ended."
     corpora = ", ".join(f"{posts:,} from the corpus `{name}`" for name, posts in result["corpora"].items())
-    return f"Removed {result['posts']:,} collected posts" + (f", {corpora}" if corpora else "") + "."
+    return f"Removed {counted(result['posts'], 'collected post')}" + (f", {corpora}" if corpora else "") + "."

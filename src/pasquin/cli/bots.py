@@ -12,6 +12,7 @@ import typer
 
 from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, group, open_workspace, print_result, terminal
+from pasquin.counts import counted
 from pasquin.errors import UsageError
 
 if TYPE_CHECKING:
@@ -186,7 +187,9 @@ def queue(
         store.close()
     result = enqueue(workspace, name, accepted)
     skipped = f" Skipped: {sum(result['skipped'].values())} already queued or published." if result["skipped"] else ""
-    print_result(result, as_json, [f"Queued {result['queued']}; {result['stock']} wait now.{skipped}"])
+    print_result(
+        result, as_json, [f"Queued {result['queued']}; {counted(result['stock'], 'waits', 'wait')} now.{skipped}"]
+    )
 
 
 def _ids(file: Path | None) -> list[str]:

@@ -11,6 +11,7 @@ import typer
 
 from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result
+from pasquin.counts import counted
 from pasquin.errors import UsageError, disk_errors
 
 if TYPE_CHECKING:
@@ -113,15 +114,17 @@ def _sheet(
             with disk_errors(f"write {sheet_out}"):
                 write_atomically(sheet_out, content)
             count = len(desk.all_cards())
-            lines = [f"Wrote {count:,} candidates to {sheet_out}. Fill in `decision`, then --import it."]
+            lines = [f"Wrote {counted(count, 'candidate')} to {sheet_out}. Fill in `decision`, then --import it."]
             print_result({"candidates": count, "output": str(sheet_out)}, as_json, lines)
         elif sheet_in is not None:
             with disk_errors(f"read {sheet_in}"):
                 content = sheet_in.read_bytes()
             imported = read_sheet(desk, curator_named(store, curator).id, content)
             lines = [
-                f"Took {imported.stored:,} decisions of {imported.rows:,} rows; {imported.unchanged:,} were here "
-                f"already, {imported.undecided:,} say nothing, {len(imported.broken):,} are broken."
+                f"Took {counted(imported.stored, 'decision')} of {counted(imported.rows, 'row')}; "
+                f"{counted(imported.unchanged, 'was', 'were')} here already, "
+                f"{counted(imported.undecided, 'says', 'say')} nothing, "
+                f"{counted(len(imported.broken), 'is', 'are')} broken."
             ]
             lines += [f"  line {line}: {reason}" for line, reason in imported.broken[:_SHOWN_BROKEN]]
             if len(imported.broken) > _SHOWN_BROKEN:
@@ -139,5 +142,5 @@ def _terminal(workspace: Workspace, names: list[str], settings: CurateSettings, 
     print_result(
         result,
         as_json,
-        [f"{result['decided']} decisions, {result['kept']} kept. Run it again to go on where you were."],
+        [f"{counted(result['decided'], 'decision')}, {result['kept']:,} kept. Run it again to go on where you were."],
     )

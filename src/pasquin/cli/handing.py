@@ -10,6 +10,7 @@ import typer
 
 from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result, terminal
+from pasquin.counts import counted
 from pasquin.errors import UsageError
 
 
@@ -50,7 +51,7 @@ def export(
         print_result(result, as_json, [*_files(result), f"Written to {output}."])
         return
     result = export_corpus(workspace, name, output, split=split)
-    print_result(result, as_json, [f"{result['posts']:,} posts in {output}."])
+    print_result(result, as_json, [f"{counted(result['posts'], 'post')} in {output}."])
 
 
 @command("push", "pasquin push vc someone/vc-parody --dry-run")

@@ -18,6 +18,7 @@ from pasquin.cli.command import (
     reasons,
     terminal,
 )
+from pasquin.counts import counted
 from pasquin.errors import UsageError
 
 
@@ -91,7 +92,7 @@ def prepare(
         result,
         as_json,
         [
-            f"Corpus `{corpus}`: kept {result['kept']:,} posts, in {result['seconds']:.1f} s.",
+            f"Corpus `{corpus}`: kept {counted(result['kept'], 'post')}, in {result['seconds']:.1f} s.",
             f"Dropped: {reasons(result['dropped'])}.",
             f"Splits: {splits['train']:,} train, {splits['validation']:,} validation, {splits['test']:,} test.",
             f"Report: {workspace.corpus_dir(corpus) / 'report.html'}",
@@ -296,7 +297,7 @@ def generate(
         result,
         as_json,
         [
-            f"{result['candidates']:,} candidates of {result['completions']:,} completions, "
+            f"{counted(result['candidates'], 'candidate')} of {counted(result['completions'], 'completion')}, "
             f"in {result['seconds']:.1f} s ({result['tokens_per_second']:,.0f} tokens/s).",
             f"Rejected: {reasons(result['rejected'])}."
             + (f" They are in {result['rejected_output']}" if result["rejected"] else ""),

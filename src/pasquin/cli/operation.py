@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, group, open_workspace, print_result, terminal
+from pasquin.counts import counted
 from pasquin.errors import UsageError, WorkspaceError
 
 _SIGNS: Final = {"fine": "✓", "note": "·", "warning": "!", "problem": "✗"}
@@ -49,7 +50,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         if one["do"] and one["level"] != "fine":
             lines.append(f"      → {one['do']}")
     problems, warnings = result["problems"], result["warnings"]
-    counts = f"{problems} problem{'s' * (problems != 1)}, {warnings} warning{'s' * (warnings != 1)}."
+    counts = f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}."
     return [*lines, "All is well." if not problems + warnings else counts]
 
 
@@ -80,7 +81,15 @@ def move(
     own = f"sqlite:///{workspace.root / 'pasquin.db'}"
     result = move_database(workspace.database_url, own if to == "sqlite" else to, progress=terminal())
     said = "unset PASQUIN_DATABASE_URL" if to == "sqlite" else f"set PASQUIN_DATABASE_URL to {result['to']}"
-    print_result(result, as_json, [f"{result['rows']:,} rows are in {result['to']} now.", f"From here on, {said}."])
+    print_result(
+        result,
+        as_json,
+        [f"{counted(result['rows'], 'row is', 'rows are')} in {result['to']} now.", f"From here on, {said}."],
+    )
+
+
+def _amount(result: dict[str, Any]) -> str:
+    return f"{counted(result['files'], 'file')} and {counted(sum(result['tables'].values()), 'row')}"
 
 
 @command("backup", "pasquin backup mybot-2026-11-24.tar")
@@ -93,9 +102,8 @@ def backup(
     from pasquin.backup import backup as run
 
     result = run(open_workspace(directory), file, progress=terminal())
-    rows = sum(result["tables"].values())
     lines = [
-        f"{file}: {result['files']:,} files and {rows:,} rows, {result['bytes'] / 1e6:,.1f} MB, verified.",
+        f"{file}: {_amount(result)}, {result['bytes'] / 1e6:,.1f} MB, verified.",
         f"It holds people's posts: keep it where nobody else reads. Try it now: pasquin restore {file} DIR",
     ]
     print_result(result, as_json, lines)
@@ -111,8 +119,7 @@ def restore(
     from pasquin.backup import restore as run
 
     result = run(file, into, progress=terminal())
-    rows = sum(result["tables"].values())
-    made = f"{result['workspace']}: {result['files']:,} files and {rows:,} rows, as of {result['made_at']}."
+    made = f"{result['workspace']}: {_amount(result)}, as of {result['made_at']}."
     print_result(result, as_json, [made, "Bots and curators sign in anew. What is not right? pasquin doctor"])
 
 
@@ -134,7 +141,7 @@ def sync(
     way, side = _one_of(only, ("send", "fetch"), "--only"), _one_of(prefer, ("here", "there"), "--prefer")
     result = run(open_workspace(directory), url, only=way, prefer=side, progress=terminal())
     lines = [
-        f"Sent {result['sent']:,} files ({result['bytes_sent'] / 1e6:,.1f} MB), "
+        f"Sent {counted(result['sent'], 'file')} ({result['bytes_sent'] / 1e6:,.1f} MB), "
         f"fetched {result['fetched']:,} ({result['bytes_fetched'] / 1e6:,.1f} MB).",
         f"Removed {result['removed_there']:,} there and {result['removed_here']:,} here.",
     ]

@@ -11,6 +11,7 @@ import typer
 
 from pasquin.cli import names
 from pasquin.cli.command import JsonOption, WorkspaceOption, command, open_workspace, print_result, terminal
+from pasquin.counts import counted
 
 if TYPE_CHECKING:
     from pasquin.workspace import Workspace
@@ -44,9 +45,8 @@ def play(
         from pasquin.server.export import export_game
 
         result = export_game(open_workspace(directory), corpora or [], export)
-        print_result(
-            result, as_json, [f"{result['cards']} cards are in {result['folder']}. Put the folder on any web space."]
-        )
+        there = f"{counted(result['cards'], 'card is', 'cards are')} in {result['folder']}."
+        print_result(result, as_json, [f"{there} Put the folder on any web space."])
         return
 
     def ready(url: str) -> None:

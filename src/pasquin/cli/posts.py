@@ -19,6 +19,7 @@ from pasquin.cli.command import (
     reasons,
     terminal,
 )
+from pasquin.counts import counted
 from pasquin.errors import UsageError
 
 
@@ -113,23 +114,24 @@ def collect(
     sources_read = result["sources"]
     by_failure = sorted(sources_read, key=lambda source: source["error"] is not None)  # what went wrong stands last
     lines = [_source_line(source) for source in by_failure] if len(sources_read) > 1 else []
-    lines.append(f"{result['new']:,} new posts, {result['posts']:,} read, in {result['seconds']:.1f} s.")
+    lines.append(f"{counted(result['new'], 'new post')}, {result['posts']:,} read, in {result['seconds']:.1f} s.")
     if result["failed"]:
-        lines.append(f"{result['failed']:,} of {len(sources_read):,} sources failed; the others were read.")
-    for count, said in (("updated", "changed since, and were updated"), ("deleted", "are gone upstream, and so here")):
-        if result[count]:
-            lines.append(f"{result[count]:,} {said}.")
+        lines.append(f"{result['failed']:,} of {counted(len(sources_read), 'source')} failed; the others were read.")
+    if result["updated"]:
+        lines.append(f"{counted(result['updated'], 'changed since, and was', 'changed since, and were')} updated.")
+    if result["deleted"]:
+        lines.append(f"{counted(result['deleted'], 'is', 'are')} gone upstream, and so here.")
     if result["skipped"]:
         lines.append(f"Skipped: {reasons(result['skipped'])}.")
     if result["quarantined"]:
-        lines.append(f"{result['quarantined']:,} could not be read; they are in {workspace.quarantine}.")
+        lines.append(f"{counted(result['quarantined'], 'piece')} could not be read; see {workspace.quarantine}.")
     print_result(result, as_json, [*lines, "Next: pasquin prepare NAME"])
 
 
 def _source_line(source: Mapping[str, Any]) -> str:
     if source["error"]:
         return f"  {source['source']}: {source['error']}"
-    return f"  {source['source']}: {source['new']:,} new posts, {source['posts']:,} read"
+    return f"  {source['source']}: {counted(source['new'], 'new post')}, {source['posts']:,} read"
 
 
 @command("rights", "pasquin rights")
@@ -143,17 +145,21 @@ def rights(directory: WorkspaceOption = None, as_json: JsonOption = False) -> No
         + ("" if entry["permitted"] else "  (stays out of every corpus)")
         for entry in result["accounts"]
     ] or ["Nothing was collected here yet."]
-    lines += [f"{count:,} posts stay out: {result['remedy'][name]}" for name, count in result["left_out"].items()]
+    lines += [
+        f"{counted(count, 'post stays', 'posts stay')} out: {result['remedy'][name]}"
+        for name, count in result["left_out"].items()
+    ]
     lines += [f"Stated for {name}: {text}" for name, text in result["statements"].items()]
     provided = [entry for entry in result["recorded"] if entry["kind"] == "provided"]
     lines += [
-        f"Stated by giving a file: {entry['source']}, {entry['posts']:,} posts, {entry['at']}" for entry in provided
+        f"Stated by giving a file: {entry['source']}, {counted(entry['posts'], 'post')}, {entry['at']}"
+        for entry in provided
     ]
     rules = [entry for entry in result["recorded"] if entry["kind"] == "rules"]
     lines += [f"Rules accepted: {entry['host']}, {entry['at']}" for entry in rules]
     gone = result["forgotten"]
     if gone["posts"] or gone["accounts"]:
-        lines.append(f"Forgotten: {gone['posts']:,} posts, {gone['accounts']:,} accounts.")
+        lines.append(f"Forgotten: {counted(gone['posts'], 'post')}, {counted(gone['accounts'], 'account')}.")
     print_result(result, as_json, lines)
 
 
@@ -176,7 +182,7 @@ def forget(
 
     result = run(open_workspace(directory), target, confirm=None if yes else confirm, progress=terminal())
     whose = f" of {', '.join(result['accounts'])}" if result["accounts"] else ""
-    lines = [f"Forgotten: {result['forgotten']:,} posts{whose}."]
+    lines = [f"Forgotten: {counted(result['forgotten'], 'post')}{whose}."]
     lines += [f"{posts:,} left the corpus `{name}`." for name, posts in result["corpora"].items()]
     if result["models"]:
         models = ", ".join(f"`{name}`" for name in result["models"])
@@ -195,13 +201,14 @@ def lineage(
 
     result = run(open_workspace(directory), target)
     state = "forgotten" if result["forgotten"] else "collected" if result["collected"] else "no longer collected"
-    lines = [f"{result['posts']:,} posts, {state}."]
+    lines = [f"{counted(result['posts'], 'post')}, {state}."]
     lines += [f"Corpus `{entry['corpus']}`: {reasons(entry['splits'])}" for entry in result["corpora"]]
     for entry in result["models"]:
         seen = f"{reasons(entry['splits'])}" if entry["known"] else "not on record which posts it saw"
         lines.append(f"Model `{entry['model']}` (corpus `{entry['corpus']}`): {seen}")
     lines.append(
-        f"{result['candidates']:,} candidates of models that learned it; {result['nearest']:,} name it as their "
-        f"nearest post; shown in {result['trials']:,} trials."
+        f"{counted(result['candidates'], 'candidate')} of models that learned it; "
+        f"{counted(result['nearest'], 'names it as its', 'name it as their')} nearest post; "
+        f"shown in {counted(result['trials'], 'trial')}."
     )
     print_result(result, as_json, lines)

@@ -23,6 +23,7 @@ from pasquin.collect.rounds import accepted_before, interrupted, one_round
 from pasquin.collect.wanted import Wanted, resolve
 from pasquin.collect.watch import keep_watching
 from pasquin.config import CollectSettings
+from pasquin.counts import counted
 from pasquin.errors import InputError, UsageError
 from pasquin.networks import Source
 from pasquin.progress import Progress, Silent
@@ -107,7 +108,8 @@ def _refuse_nothing(workspace: Workspace, wanted: Sequence[Wanted]) -> None:
     if quarantined and not any(one.posts for one in wanted):
         raise InputError(
             f"No post could be read from {wanted[0].written if len(wanted) == 1 else 'these sources'}: "
-            f"{quarantined:,} pieces are in {workspace.quarantine} with the reasons. Is it the right kind of source?"
+            f"{counted(quarantined, 'piece is', 'pieces are')} in {workspace.quarantine} with the reasons. "
+            "Is it the right kind of source?"
         )
 
 

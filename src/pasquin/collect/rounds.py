@@ -12,6 +12,7 @@ from pasquin.collect.reading import Reader
 from pasquin.collect.threads import in_threads
 from pasquin.collect.wanted import Wanted
 from pasquin.config import CollectSettings
+from pasquin.counts import counted
 from pasquin.errors import InputError, Interrupted, NetworkError, UsageError
 from pasquin.networks import Page
 from pasquin.progress import Progress, Task
@@ -91,12 +92,12 @@ def _read_alone(reader: Reader, one: Wanted, progress: Progress) -> None:
         def on_page(page: Page) -> None:
             nonlocal shown
             share = 100 * page.share if page.share is not None else shown
-            task.advance(share - shown, f"{one.posts:,} posts, {one.new:,} new")
+            task.advance(share - shown, f"{counted(one.posts, 'post')}, {one.new:,} new")
             shown = share
 
         _read(reader, one, on_page)
         if one.error is None:
-            task.advance(100 - shown, f"{one.posts:,} posts, {one.new:,} new")
+            task.advance(100 - shown, f"{counted(one.posts, 'post')}, {one.new:,} new")
     _say_quarantined(reader.workspace, one, progress)
 
 
@@ -110,7 +111,7 @@ def _read(reader: Reader, one: Wanted, on_page: Callable[[Page], None]) -> None:
 def _say_quarantined(workspace: Workspace, one: Wanted, progress: Progress) -> None:
     if one.quarantined:
         where = quarantine_path(workspace, one.written)
-        progress.say(f"{one.quarantined:,} pieces of {one.written} could not be read; see {where}.")
+        progress.say(f"{counted(one.quarantined, 'piece')} of {one.written} could not be read; see {where}.")
 
 
 _MOST_NOTES: Final = 5

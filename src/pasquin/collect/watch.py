@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pasquin.collect.rounds import one_round
 from pasquin.collect.wanted import Wanted
 from pasquin.config import CollectSettings
+from pasquin.counts import counted
 from pasquin.errors import Interrupted, PasquinError
 from pasquin.progress import Progress
 from pasquin.records import Rights
@@ -66,11 +67,11 @@ def _say_errors(wanted: Sequence[Wanted], errors: dict[str, str], progress: Prog
 
 def _line(number: int, wanted: Sequence[Wanted], minutes: float) -> str:
     new, deleted = sum(one.new for one in wanted), sum(one.deleted for one in wanted)
-    failed = sum(one.error is not None for one in wanted)
+    having, failed = sum(one.new > 0 for one in wanted), sum(one.error is not None for one in wanted)
     return (
-        f"{_clock()}  Round {number:,}: {new:,} new posts of {sum(one.new > 0 for one in wanted):,} sources"
+        f"{_clock()}  Round {number:,}: {counted(new, 'new post')} of {counted(having, 'source')}"
         + (f", {deleted:,} deleted" if deleted else "")
-        + (f", {failed:,} of {len(wanted):,} sources failed" if failed else "")
+        + (f", {failed:,} of {counted(len(wanted), 'source')} failed" if failed else "")
         + f"; next in {minutes:g} min."
     )
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pasquin.counts import counted
 from pasquin.doctor.findings import Finding, bytes_said
 from pasquin.errors import PasquinError
 from pasquin.workspace import Workspace
@@ -45,10 +46,13 @@ def _shards(workspace: Workspace) -> Iterator[Finding]:
         )
     if len(damaged) > _MOST_NAMED:
         yield _finding(
-            "posts", "problem", f"{len(damaged) - _MOST_NAMED} more shards are damaged.", "Look at the disk."
+            "posts",
+            "problem",
+            f"{counted(len(damaged) - _MOST_NAMED, 'more shard is', 'more shards are')} damaged.",
+            "Look at the disk.",
         )
     if shards and not damaged:
-        yield _finding("posts", "fine", f"{len(shards):,} shards are whole.")
+        yield _finding("posts", "fine", f"{counted(len(shards), 'shard is', 'shards are')} whole.")
 
 
 def damage_of_shard(path: Path) -> str | None:
@@ -81,8 +85,10 @@ def _leftovers(workspace: Workspace) -> Iterator[Finding]:
     if found:
         size = bytes_said(sum(path.stat().st_size for path in found))
         yield _finding(
-            *("posts", "note", f"A killed collector left {len(found)} half-written files ({size}); nobody reads them."),
-            "The next `pasquin collect` removes them, and collects what was in them.",
+            "posts",
+            "note",
+            f"A killed collector left {counted(len(found), 'half-written file')} ({size}), which nobody reads.",
+            "The next `pasquin collect` removes what it left, and collects what was in it.",
         )
 
 
@@ -121,7 +127,10 @@ def _tombstones(workspace: Workspace) -> Iterator[Finding]:
             continue  # said of the corpus itself
         if left:
             yield _finding(
-                *("tombstones", "warning", f"{left:,} forgotten posts still stand in the corpus `{name}` (hidden)."),
+                "tombstones",
+                "warning",
+                f"{counted(left, 'forgotten post still stands', 'forgotten posts still stand')} in the corpus "
+                f"`{name}` (hidden).",
                 f"pasquin prepare {name}",
             )
 
@@ -144,12 +153,16 @@ def _quarantine(workspace: Workspace) -> Iterator[Finding]:
         except OSError:
             pieces = 0
         yield _finding(
-            *("quarantine", "warning", f"{pieces:,} pieces of {path.stem.rpartition('-')[0]} could not be read."),
+            "quarantine",
+            "warning",
+            f"{counted(pieces, 'piece')} of {path.stem.rpartition('-')[0]} could not be read.",
             f"Look into {path.relative_to(workspace.root)}: each line says where and why. Mend the source and collect "
             "it again, or remove the file.",
         )
     if len(files) > _MOST_NAMED:
         yield _finding(
-            *("quarantine", "warning", f"{len(files) - _MOST_NAMED} more sources have pieces that could not be read."),
+            "quarantine",
+            "warning",
+            f"{counted(len(files) - _MOST_NAMED, 'more source has', 'more sources have')} unreadable pieces.",
             "Look into quarantine/.",
         )

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pasquin.counts import counted
 from pasquin.doctor.findings import Finding, bytes_said
 from pasquin.errors import PasquinError
 from pasquin.workspace import Workspace
@@ -56,7 +57,7 @@ def _damage_of_corpus(workspace: Workspace, name: str) -> str | None:
         return str(exc)
     wanted = sum(manifest["splits"].values()) if isinstance(manifest.get("splits"), dict) else None
     if wanted is not None and posts != wanted:
-        return f"The corpus `{name}` holds {posts:,} posts in {POSTS}, and its manifest says {wanted:,}."
+        return f"The corpus `{name}` holds {counted(posts, 'post')} in {POSTS}, and its manifest says {wanted:,}."
     return None
 
 
@@ -153,7 +154,9 @@ def _learned_forgotten(workspace: Workspace, name: str) -> Iterator[Finding]:
     if seen:
         corpus = manifest.get("corpus", name)
         yield _finding(
-            *(f"model {name}", "warning", f"The model `{name}` learned {seen:,} posts that were forgotten since."),
+            f"model {name}",
+            "warning",
+            f"The model `{name}` learned {counted(seen, 'post that was', 'posts that were')} forgotten since.",
             f"pasquin prepare {corpus} and pasquin train {corpus}",
         )
 

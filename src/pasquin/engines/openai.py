@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from pasquin.counts import counted
 from pasquin.errors import ModelError, UsageError
 from pasquin.records import Completion, Prompt, Sampling
 
@@ -92,7 +93,7 @@ class OpenAIServer:
         with self._lock:
             if self.spent >= self._budget:
                 raise ModelError(
-                    f"The budget of {self._budget:,} tokens is used up. What there is is stored; "
+                    f"The budget of {counted(self._budget, 'token')} is used up. What there is is stored; "
                     "raise token_budget in [generate] to go on."
                 )
         answer = self._ask(prompt, sampling)

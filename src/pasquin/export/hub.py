@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from pasquin.counts import counted
 from pasquin.errors import AccountRefused, Interrupted, NetworkError, RateLimited, Refused, ResourceError, UsageError
 from pasquin.export.folder import Outgoing, may_leave, outgoing, sizes
 from pasquin.progress import Progress, Silent
@@ -72,7 +73,7 @@ def push(
         if there is None:
             progress.say(f"Making {repo}, {'private' if private else 'public'}.")
             api.create_repo(repo, private=private)
-        progress.say(f"Sending {len(files)} files, {result['bytes'] / 1e6:,.0f} MB.")
+        progress.say(f"Sending {counted(len(files), 'file')}, {result['bytes'] / 1e6:,.0f} MB.")
         commit = _commit(api, repo, name, files, stale)
     return {**result, "private": private, "url": f"{api.endpoint}/{repo}", "commit": commit}
 

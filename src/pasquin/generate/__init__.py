@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pasquin.config import GenerateSettings, load, model_sampling
+from pasquin.counts import counted
 from pasquin.engines import Engine
 from pasquin.errors import Interrupted, ModelError, UsageError
 from pasquin.generate.candidates import add, candidate_row, stored, text_keys
@@ -94,8 +95,9 @@ def generate(
     plan = writer.plan
     if settings.temperature == 0 and plan.engine != CONTESTANT and settings.n > len(plan.voices):
         raise UsageError(
-            f"At temperature 0 a voice always writes the same text: there are {len(plan.voices)} candidates at most. "
-            f"Ask for no more (-n {len(plan.voices)}), or give a temperature above 0."
+            "At temperature 0 a voice always writes the same text: that makes "
+            f"{counted(len(plan.voices), 'candidate')} at most. Ask for no more (-n {len(plan.voices)}), "
+            "or give a temperature above 0."
         )
     with workspace.lock(f"generate-{model}"), closing(Store.of(workspace)) as store:
         rejected = workspace.root / "generated" / "rejected" / f"{model}_{plan.id}.jsonl"
@@ -179,7 +181,7 @@ class _Run:
         except KeyboardInterrupt:
             self._commit()
             raise Interrupted(
-                f"Stopped; {len(stored(self.store, self.plan.id)):,} candidates are stored. "
+                f"Stopped; {counted(len(stored(self.store, self.plan.id)), 'candidate is', 'candidates are')} stored. "
                 "Run the same command again to go on."
             ) from None
         except ModelError:
@@ -237,12 +239,13 @@ class _Run:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in self.rejected.most_common(3))
         if not self.have:
             raise ModelError(
-                f"None of {self.completions:,} completions was a candidate (rejected: {reasons}). "
+                f"None of {counted(self.completions, 'completion')} was a candidate (rejected: {reasons}). "
                 "Train the model longer, or loosen the limits that reject them."
             )
         self.progress.say(
-            f"Gave up at {self.have:,} of {self.wanted:,} candidates after {self.completions:,} completions "
-            f"(rejected: {reasons}). Run again to go on, train longer, or loosen the limits."
+            f"Gave up at {self.have:,} of {counted(self.wanted, 'candidate')} after "
+            f"{counted(self.completions, 'completion')} (rejected: {reasons}). "
+            "Run again to go on, train longer, or loosen the limits."
         )
 
 

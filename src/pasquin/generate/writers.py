@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pasquin.config import GenerateSettings
+from pasquin.counts import counted
 from pasquin.engines import Engine, choose_engine
 from pasquin.engines.openai import CHARACTERS_A_TOKEN, OpenAIServer
 from pasquin.engines.spread import Spread
@@ -140,7 +141,7 @@ def contestant(workspace: Workspace, corpus: str, wish: Wish, settings: Generate
     prompts = _FewShotPrompts(plan, dict(posts), settings.few_shot)
     each = len(prompts(0).text) // CHARACTERS_A_TOKEN + settings.max_tokens
     costs = (
-        f"Each completion may take about {each:,} tokens of {settings.model}, {settings.n:,} candidates about "
+        f"Each completion may take about {each:,} tokens of {settings.model}, {counted(settings.n, 'candidate')} about "
         f"{each * settings.n:,}; no more than {settings.token_budget:,} will be spent (token_budget)."
     )
     return Writer(plan, lambda: (server, prompts), costs)

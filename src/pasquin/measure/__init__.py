@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pasquin.config import MeasureSettings, load
+from pasquin.counts import counted
 from pasquin.errors import ResourceError, disk_errors
 from pasquin.progress import Progress, Silent
 from pasquin.store import Store
@@ -175,13 +176,16 @@ def printed(result: dict[str, Any]) -> list[str]:
 
     pair = result.get("pair")
     chosen = (
-        f"  of {pair['choices']:,} choices between two texts, right: {interval_text(pair['right'])}" if pair else ""
+        f"  of {counted(pair['choices'], 'choice')} between two texts, right: {interval_text(pair['right'])}"
+        if pair
+        else ""
     )
     voice = voice_lines(result) if result.get("detectors") else []
     if not result["guesses"]:
         return [chosen.strip() if pair else "No guesses yet. Let people play first: pasquin play", *voice]
     shares = [("fool rate", "fool_rate"), ("human pass rate", "human_pass_rate"), ("accuracy", "accuracy")]
-    lines = [f"{result['guesses']:,} guesses of {result['players']:,} players, with 95% intervals clustered by player:"]
+    made = f"{counted(result['guesses'], 'guess', 'guesses')} of {counted(result['players'], 'player')}"
+    lines = [f"{made}, with 95% intervals clustered by player:"]
     lines += [f"  {name:16} {interval_text(result[key])}" for name, key in shares]
     lines += [f"  {name:16} {interval_text(result[key], share=False)}" for name, key in (("d'", "d_prime"), ("c", "c"))]
     lines += [chosen] if pair else []
@@ -192,8 +196,11 @@ def printed(result: dict[str, Any]) -> list[str]:
     )
     chosen_by = next((row for row in result["by"]["drawn"] if row["name"] == "by difficulty"), None)
     if chosen_by:
-        lines.append(f"{chosen_by['guesses']:,} guesses more are on cards chosen by difficulty, and in no rate.")
+        more = counted(chosen_by["guesses"], "guess more is", "guesses more are")
+        lines.append(f"{more} on cards chosen by difficulty, and in no rate.")
     left_out = result["exclusions"]["guesses"]
     if left_out:
-        lines.append(f"{left_out:,} of {result['exclusions']['of']:,} guesses were left out by the rules.")
+        lines.append(
+            f"Left out by the rules: {left_out:,} of {counted(result['exclusions']['of'], 'guess', 'guesses')}."
+        )
     return lines + voice

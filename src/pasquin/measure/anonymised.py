@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from pasquin.config import MeasureSettings
+from pasquin.counts import counted
 from pasquin.errors import UsageError, disk_errors
 from pasquin.measure.arrays import Codes, Guesses
 from pasquin.measure.exclusions import Rule, rules
@@ -146,7 +147,8 @@ def _codebook(name: str, guesses: Guesses, found: list[Rule], columns: list[str]
     lines = [
         f"# Codebook of {name}",
         "",
-        f"{len(guesses):,} guesses of {guesses.players:,} players in “human or AI?”, one row each, made by Pasquin.",
+        f"{counted(len(guesses), 'guess', 'guesses')} of {counted(guesses.players, 'player')} in “human or AI?”, "
+        "one row each, made by Pasquin.",
         "",
         "| column | type | |",
         "|---|---|---|",

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from pasquin.counts import counted
 from pasquin.measure.plots import bands, columns, interval_text, intervals, number, percent
 
 _STYLE: Final = Path(__file__).with_name("report.css")
@@ -83,7 +84,7 @@ def summary(result: Mapping[str, Any]) -> str:
         return "No guesses yet. Figures appear here as soon as people have played."
     if result.get("few_players"):
         return (
-            f"So far {_count(result['players'], 'player')} made {_count(result['guesses'], 'guess')}. "
+            f"So far {counted(result['players'], 'player')} made {counted(result['guesses'], 'guess', 'guesses')}. "
             f"Figures are shown from {result['few_players']} players on, so that none of them can be told apart."
         )
     fooled, passed, told = result["fool_rate"], result["human_pass_rate"], result["d_prime"]
@@ -103,12 +104,11 @@ def summary(result: Mapping[str, Any]) -> str:
     )
 
 
-def _count(number_of: int, word: str) -> str:
-    return f"{number_of:,} {word}" + ("" if number_of == 1 else "es" if word.endswith("s") else "s")
-
-
 def _heading(result: Mapping[str, Any], corpora: str, *, live: bool) -> str:
-    tiles = [(f"{result['players']:,}", "players"), (f"{result['guesses']:,}", "guesses")] if result["guesses"] else []
+    tiles = []
+    if result["guesses"]:
+        tiles.append(counted(result["players"], "player").partition(" ")[::2])
+        tiles.append(counted(result["guesses"], "guess", "guesses").partition(" ")[::2])
     if result.get("fool_rate"):
         tiles.append((percent(result["fool_rate"]["value"]), "fool rate"))
     if result.get("human_pass_rate"):
@@ -174,7 +174,7 @@ def _pair(pair: Mapping[str, Any] | None) -> str:
         return ""
     told = escape(interval_text(pair["d_prime"], share=False))
     return (
-        f"<p>Of {_count(pair['choices'], 'choice')} between two texts, by {_count(pair['players'], 'player')}, "
+        f"<p>Of {counted(pair['choices'], 'choice')} between two texts, by {counted(pair['players'], 'player')}, "
         f"{escape(interval_text(pair['right']))} were right: d′ = {told}, "
         "√2·z of that share. They are not in the other figures.</p>"
     )
@@ -226,7 +226,7 @@ def _growing(looks: Sequence[Mapping[str, Any]]) -> str:
             ("narrow", band("fixed_low", "fixed_high")),
         ],
         [(at, height(look["value"])) for at, look in zip(x, looks, strict=True)],
-        ("0", f"{last // 2:,}", f"{last:,} guesses"),
+        ("0", f"{last // 2:,}", counted(last, "guess", "guesses")),
         (percent(top), percent((top + bottom) / 2), percent(bottom)),
     )
     legend = (
@@ -238,9 +238,9 @@ def _growing(looks: Sequence[Mapping[str, Any]]) -> str:
         "While data arrive",
         legend + body,
         f"Now {percent(looks[-1]['value'])}, confidence sequence {percent(looks[-1]['low'])} to "
-        f"{percent(looks[-1]['high'])} (n = {last:,}, {looks[-1]['players']:,} players). Who looks often, and stops "
-        "when the narrow band pleases, is wrong far more often than one time in twenty; the wide band may be read "
-        "at any time, and a study may stop on it. "
+        f"{percent(looks[-1]['high'])} (n = {last:,}, {counted(looks[-1]['players'], 'player')}). Who looks often, "
+        "and stops when the narrow band pleases, is wrong far more often than one time in twenty; the wide band may be "
+        "read at any time, and a study may stop on it. "
         "Asymptotic confidence sequence, players as units (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2024).",
     )
 
@@ -258,8 +258,9 @@ def _alike(result: Mapping[str, Any]) -> str:
     if alike:
         body += (
             f"<p>Guesses about one text resemble each other too: design effect {alike['design_effect_items']:.2f} over "
-            f"{alike['items']:,} texts. For these texts the interval above holds; for <em>other</em> texts of the same "
-            f"kind, and other players, the fool rate is {escape(interval_text(alike['fool_rate_two_way']))}.</p>"
+            f"{counted(alike['items'], 'text')}. For these texts the interval above holds; for <em>other</em> texts "
+            "of the same kind, and other players, the fool rate is "
+            f"{escape(interval_text(alike['fool_rate_two_way']))}.</p>"
         )
     return _section(
         "How much the guesses are worth",
@@ -363,7 +364,7 @@ def _likeness(result: Mapping[str, Any]) -> str:
         )
     if copied and copied["n"]:
         words += (
-            f"Of {copied['n']:,} completions, {copied['verbatim_rate']:.2%} copied a post and "
+            f"Of {counted(copied['n'], 'completion')}, {copied['verbatim_rate']:.2%} copied a post and "
             f"{copied['near_rate']:.2%} nearly; they are no candidates."
         )
     return words
@@ -381,7 +382,7 @@ def _exclusions(result: Mapping[str, Any]) -> str:
     body = (
         '<div class="scroll"><table class="plain"><thead><tr><th>left out</th><th class="number">guesses</th>'
         f'<th class="number">players</th></tr></thead><tbody>{rows}</tbody></table></div>'
-        f'<p class="note">In all {_count(found["guesses"], "guess")} of {found["of"]:,}. '
+        f'<p class="note">In all {counted(found["guesses"], "guess", "guesses")} of {found["of"]:,}. '
     )
     body += "What fewer than 5 players did is not shown. " if found["hidden"] else ""
     if found["fool_rate_without"] and result.get("fool_rate"):

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pasquin.counts import counted
 from pasquin.measure.detectors import Losses, scorecard
 from pasquin.measure.likeness import FEWEST, likeness
 from pasquin.measure.reading import texts_of_both_origins
@@ -120,7 +121,7 @@ def printed(figures: dict[str, Any]) -> list[str]:
         )
     if copied["n"]:
         lines.append(
-            f"  of {copied['n']:,} completions {copied['verbatim_rate']:.2%} copied a post and "
+            f"  of {counted(copied['n'], 'completion')} {copied['verbatim_rate']:.2%} copied a post and "
             f"{copied['near_rate']:.2%} nearly; none of those is a candidate"
         )
     return lines

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pasquin
+from pasquin.counts import counted
 from pasquin.errors import RateLimited, UsageError
 from pasquin.networks.publishing import Access
 
@@ -42,7 +43,9 @@ def limited(headers: Mapping[str, str], what: str, *, at_least: float = 0.0) -> 
     wait = _seconds(headers) or at_least
     if not wait:
         return None
-    error = RateLimited(f"{what}, {min(wait, _LONGEST_WAIT):.0f} seconds. The bot goes on by itself after that.")
+    error = RateLimited(
+        f"{what}, {counted(round(min(wait, _LONGEST_WAIT)), 'second')}. The bot goes on by itself after that."
+    )
     error.until = time.time() + min(wait, _LONGEST_WAIT)
     return error
 

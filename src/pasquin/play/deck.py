@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from pasquin.counts import counted
 from pasquin.play.cards import Card, size
 from pasquin.play.coins import COINS
 
@@ -160,15 +161,16 @@ def make_deck(corpus: str, account: str | None, human: list[Card], model: list[C
 
 def _too_few(corpus: str, account: str | None, human: int, model: int, min_items: int) -> str | None:
     """Why a category with so many items of each origin cannot be played, and what to run; None when it can."""
+    needed = f"{counted(min_items, 'is', 'are')} needed"
     if human < min_items:
         return (
-            f"Only {human} real posts are held back for the game and {min_items} are needed. "
+            f"Only {counted(human, 'real post is', 'real posts are')} held back for the game and {needed}. "
             f"Collect more, then run `pasquin prepare {corpus}`."
         )
     if model < min_items:
         option = f" --account {account}" if account else ""
-        have = "no AI texts yet" if model == 0 else f"only {model} AI texts"
-        return f"There are {have} and {min_items} are needed. Run `pasquin generate {corpus}{option}`."
+        have = f"Only {counted(model, 'AI text is', 'AI texts are')} there" if model else "There are no AI texts yet"
+        return f"{have} and {needed}. Run `pasquin generate {corpus}{option}`."
     return None
 
 

@@ -28,6 +28,7 @@ import orjson
 
 from pasquin import __version__
 from pasquin.config import PrepareSettings
+from pasquin.counts import counted
 from pasquin.errors import CorpusError, Interrupted, ResourceError
 from pasquin.prepare.clean import REASONS
 from pasquin.prepare.duplicates import Banding, Judge, banding, exact_duplicates, least_similarity, unique_pairs
@@ -101,7 +102,9 @@ def prepare(
             f"Preparing was interrupted; nothing was changed. Go on with `pasquin prepare {name}`."
         ) from exc
     for rights, count in manifest["rights"]["left_out"].items():
-        progress.say(f"{count:,} posts ({rights}) stay out: {how_to_state(rights)}")
+        progress.say(
+            f"{counted(count, f'post ({rights}) stays', f'posts ({rights}) stay')} out: {how_to_state(rights)}"
+        )
     progress.say(manifest["verdict"])
     return {
         "corpus": name,
@@ -376,6 +379,6 @@ def _too_few(left: int, collected: int, dropped: Counter[str]) -> str:
     why = "; ".join(f"{REASONS[reason]}: {count:,}" for reason, count in dropped.most_common(3))
     lost = f" Dropped were {why}." if why else ""
     return (
-        f"Only {left:,} of the {collected:,} collected posts can be used, and a corpus needs at least {MIN_POSTS}."
-        f"{lost} Collect more posts, or keep more of them (see `pasquin prepare --help`)."
+        f"Only {left:,} of the {counted(collected, 'collected post')} can be used, and a corpus needs at least "
+        f"{MIN_POSTS}.{lost} Collect more posts, or keep more of them (see `pasquin prepare --help`)."
     )

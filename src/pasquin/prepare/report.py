@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
+from pasquin.counts import counted
 from pasquin.prepare.clean import REASONS
 
 ACCOUNTS_SHOWN: Final = 20
@@ -97,8 +98,8 @@ def render(name: str, manifest: Mapping[str, Any], summary: Summary) -> str:
 def _heading(name: str, manifest: Mapping[str, Any]) -> str:
     counts = manifest["counts"]
     tiles = [
-        (f"{counts['kept']:,}", "posts"),
-        (f"{len(manifest['accounts']):,}", "account" if len(manifest["accounts"]) == 1 else "accounts"),
+        counted(counts["kept"], "post").partition(" ")[::2],
+        counted(len(manifest["accounts"]), "account").partition(" ")[::2],
         (f"{counts['bytes'] / 1e6:,.2f} MB", "of text"),
         (f"{manifest['splits']['test']:,}", "for the game"),
     ]
@@ -161,7 +162,8 @@ def _median(counts: Counter[int]) -> float:
 def _over_time(times: Counter[tuple[int, int] | None]) -> str:
     undated = times[None]
     months_counted = {month: count for month, count in times.items() if month is not None}
-    note = f'<p class="note">{undated:,} posts don’t say when they were written.</p>' if undated else ""
+    told = counted(undated, "post doesn’t say when it was", "posts don’t say when they were")
+    note = f'<p class="note">{told} written.</p>' if undated else ""
     if not months_counted:
         return note
     first, last = min(months_counted), max(months_counted)
@@ -199,8 +201,8 @@ def _accounts(accounts: Sequence[Mapping[str, Any]]) -> str:
     total = sum(int(entry["posts"]) for entry in accounts)
     note = ""
     if rest:
-        posts = sum(int(entry["posts"]) for entry in rest)
-        note = f'<p class="note">{len(rest):,} more accounts have {posts:,} posts together.</p>'
+        told = counted(sum(int(entry["posts"]) for entry in rest), "post in all", "posts in all")
+        note = f'<p class="note">{counted(len(rest), "more account has", "more accounts have")} {told}.</p>'
     return _bars(rows, total) + note
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pasquin.config import BotSettings
+from pasquin.counts import counted
 from pasquin.errors import PasquinError
 from pasquin.publish.ledger import aware
 from pasquin.publish.schedule import read_schedule
@@ -165,5 +166,5 @@ def _stock(bot: Seen) -> _Told:
 
 
 def _texts(number: int, one: str = "waits", many: str = "wait") -> str:
-    verb = f" {one if number == 1 else many}"
-    return f"{number or 'No'} text{'' if number == 1 else 's'}{verb}".rstrip()
+    told = counted(number, f"text {one}", f"texts {many}") if number else f"No texts {many}"
+    return told.rstrip()

@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from pasquin.counts import counted
 from pasquin.errors import PasquinError
 
 _BURST_SECONDS: Final = 10.0
@@ -29,7 +30,7 @@ class TooFastError(PasquinError):
 
     def __init__(self, retry_after: int) -> None:
         """Say when it goes on."""
-        super().__init__(f"That was too fast. Wait {retry_after} second{'s' if retry_after > 1 else ''}, then go on.")
+        super().__init__(f"That was too fast. Wait {counted(retry_after, 'second')}, then go on.")
         self.retry_after = retry_after
 
 

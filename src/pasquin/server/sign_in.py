@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from pasquin.config import CurateSettings
+from pasquin.counts import counted
 from pasquin.curate import Curator, SignInError
 from pasquin.curate.curators import sign_in, sign_out, signed_in
 from pasquin.store import Store
@@ -116,7 +117,7 @@ async def sign_in_(request: Request, body: SignInBody) -> Response:
     host = request.client.host if request.client else ""
     wait = sessions.wait(host)
     if wait:
-        message = f"Too many links were tried. Wait {wait} seconds, then open yours again."
+        message = f"Too many links were tried. Wait {counted(wait, 'second')}, then open yours again."
         return JSONResponse({"message": message}, 429, {"Retry-After": str(wait)})
     try:
         curator, token = await asyncio.to_thread(sign_in, sessions.store, body.token, sessions.lifetime)

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from pasquin.config import TrainSettings
+from pasquin.counts import counted
 from pasquin.errors import CorpusError, Interrupted, UsageError
 from pasquin.progress import Progress, Silent
 from pasquin.workers import open_workers
@@ -126,7 +127,7 @@ def _posts(workspace: Workspace, corpus: str) -> dict[str, list[CorpusPost]]:
     if len(posts["train"]) < MINIMUM_POSTS or not posts["validation"]:
         raise CorpusError(
             f"The corpus `{corpus}` is too small to train on ({len(posts['train'])} train and "
-            f"{len(posts['validation'])} validation posts; at least {MINIMUM_POSTS} and 1 are needed, thousands are "
-            f"comfortable). Collect more posts, then run `pasquin prepare {corpus}` again."
+            f"{counted(len(posts['validation']), 'validation post')}; at least {MINIMUM_POSTS} and 1 are needed, "
+            f"thousands are comfortable). Collect more posts, then run `pasquin prepare {corpus}` again."
         )
     return posts

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import torch
 
 from pasquin.config import TrainSettings
+from pasquin.counts import counted
 from pasquin.errors import CorpusError, Interrupted, ModelError, UsageError
 from pasquin.progress import Progress
 from pasquin.records import CorpusPost
@@ -201,7 +202,7 @@ def _run(
     if not encoded or not held_out:
         raise CorpusError(f"Every post is longer than the {longest} tokens this model reads. Prepare shorter posts.")
     if left_out := len(posts["train"]) - len(encoded):
-        progress.say(f"{left_out:,} posts are longer than {longest} tokens and were left out.")
+        progress.say(f"{counted(left_out, 'post is', 'posts are')} longer than {longest} tokens and left out.")
     loss = Loss(learner)
     if settings.compile:
         progress.say("Compiling the model as it goes: the first steps take minutes.")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pasquin.config import TrainSettings
+from pasquin.counts import counted
 from pasquin.errors import Interrupted, ModelError, ResourceError, UsageError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.progress import Progress
@@ -106,7 +107,8 @@ def _learn(
     bits, before = {"before": validation.bits_per_byte(loss)}, _likelihoods(loss, held_out)
     began = time.monotonic()
     learned = [opinion for opinion in opinions if not opinion.held_out]
-    progress.say(f"Learning from {len(learned):,} opinions; {len(held_out):,} are kept back to measure with.")
+    kept = counted(len(held_out), "is", "are")
+    progress.say(f"Learning from {counted(len(learned), 'opinion')}; {kept} kept back to measure with.")
     with _interruptions():
         steps, passes = _trained(learner, learned, settings)
     seconds = time.monotonic() - began

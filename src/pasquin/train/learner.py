@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pasquin.config import TrainSettings
+from pasquin.counts import counted
 from pasquin.errors import ModelError, NetworkError, ResourceError, UsageError
 from pasquin.post_format import ABOUT, ADDED, PostFormat, boundary_tokens, load_tokenizer
 from pasquin.progress import Progress
@@ -132,7 +133,9 @@ def freeze_lower(network: Any, lower: int, method: Method) -> None:
     lists = [child for child in network.get_decoder().children() if isinstance(child, torch.nn.ModuleList)]
     layers: list[Any] = max((list(child) for child in lists), key=len, default=[])
     if lower >= len(layers):
-        raise UsageError(f"The model has {len(layers)} layers: --freeze must be below that, and it is {lower}.")
+        raise UsageError(
+            f"The model has {counted(len(layers), 'layer')}: --freeze must be below that, and it is {lower}."
+        )
     for part in (network.get_input_embeddings(), *layers[:lower]):
         part.requires_grad_(False)
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from pasquin.counts import counted
 from pasquin.errors import CorpusError
 from pasquin.store import Store
 from pasquin.store.decided import standing_decisions
@@ -86,6 +87,6 @@ def _refuse_few(opinions: Sequence[Opinion], corpus: str) -> None:
     held_out = {opinion.liked for opinion in opinions if opinion.held_out}
     if min(liked, disliked) < FEWEST or held_out != {True, False}:
         raise CorpusError(
-            f"People have liked {liked:,} texts of `{corpus}` and disliked {disliked:,}: at least {FEWEST} of each are "
-            f"needed to learn from. Go on with `pasquin curate {corpus}`."
+            f"People have liked {counted(liked, 'text')} of `{corpus}` and disliked {disliked:,}: at least {FEWEST} of "
+            f"each are needed to learn from. Go on with `pasquin curate {corpus}`."
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pasquin.config import TrainSettings
+from pasquin.counts import counted
 from pasquin.workspace.files import write_atomically
 
 FILE: Final = "report.html"
@@ -117,7 +118,7 @@ def _plot(
         f'<figure><div class="scale"><span>{high:.{digits}f}</span><span>{low:.{digits}f}</span></div>'
         f'<svg viewBox="-6 -6 {_WIDTH + 12:.0f} {_HEIGHT + 12:.0f}" role="img" aria-label="{escape(title)}">'
         f'<line x1="0" y1="{_HEIGHT:.0f}" x2="{_WIDTH:.0f}" y2="{_HEIGHT:.0f}"/>{"".join(shapes)}</svg>'
-        f"<figcaption><span>0</span><span>{steps:,} steps</span></figcaption></figure>"
+        f"<figcaption><span>0</span><span>{counted(steps, 'step')}</span></figcaption></figure>"
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pasquin import __version__
 from pasquin.config import TrainSettings
+from pasquin.counts import counted
 from pasquin.errors import PasquinError, ResourceError
 from pasquin.progress import Progress, Silent
 from pasquin.train.examples import Example
@@ -55,10 +56,10 @@ class Shares:
                 if exc.actor_init_failed:
                     raise _refusal(exc) from exc
                 self._actors.remove(actor)
-                progress.say(f"A node is gone; {len(self._actors)} are left.")
+                progress.say(f"A node is gone; {counted(len(self._actors), 'is', 'are')} left.")
             except ray.exceptions.RayError as exc:
                 raise _refusal(exc) from exc
-        progress.say(f"{len(self._actors)} nodes work out gradients.")
+        progress.say(f"{counted(len(self._actors), 'node works', 'nodes work')} out gradients.")
 
     def learn(self, run: Run, batch: list[Example], learned: int) -> tuple[float, Gradients]:
         """As `Run.learn`, by all nodes that are left; by this process when none is."""
@@ -79,7 +80,7 @@ class Shares:
                 raise exc.cause if isinstance(exc.cause, Exception) else exc from None
             except self._ray.exceptions.RayError:
                 self._actors.remove(actor)
-                self._progress.say(f"A node is gone; {len(self._actors)} are left.")
+                self._progress.say(f"A node is gone; {counted(len(self._actors), 'is', 'are')} left.")
                 some, here = run.learn(share, learned)
                 found = {name: gradient.float().cpu() for name, (gradient, _) in here.items()}
                 run.loss.forget()

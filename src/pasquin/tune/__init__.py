@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pasquin.config import SAMPLING_FILE, GenerateSettings, load
+from pasquin.counts import counted
 from pasquin.engines import LocalEngine, choose_engine
 from pasquin.errors import CorpusError, Interrupted, UsageError, disk_errors
 from pasquin.post_format import PostFormat, load_tokenizer
@@ -170,8 +171,8 @@ class _Bench:
         held_out = [post.text for post in posts if post.split == "test"]
         if len(held_out) < _FEWEST:
             raise CorpusError(
-                f"The corpus {corpus} holds out {len(held_out)} posts, tuning compares with {_FEWEST} at least. "
-                "Collect more, or prepare with a larger test_share."
+                f"The corpus {corpus} holds out {counted(len(held_out), 'post')}, tuning compares with {_FEWEST} at "
+                "least. Collect more, or prepare with a larger test_share."
             )
         pick = random.Random(seed)
         self.human = pick.sample(held_out, min(len(held_out), 3 * n))

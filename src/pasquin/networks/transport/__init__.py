@@ -29,6 +29,7 @@ import orjson
 import platformdirs
 
 import pasquin
+from pasquin.counts import counted
 from pasquin.errors import InwardAddress, NetworkError, RateLimited, Refused
 from pasquin.networks.transport.answers import Response, authority, reason_of, refusal, shown, whole
 from pasquin.networks.transport.body import Oversized, chunks
@@ -246,7 +247,7 @@ class Transport:
                 if not lost and failed and len(failed) < self._routes.count():
                     continue
             tries += 1
-        raise no_way(call.url.host, self._routes.count(), f"{reason} ({tries} tries)")
+        raise no_way(call.url.host, self._routes.count(), f"{reason} ({counted(tries, 'try', 'tries')})")
 
     def _pause(self, tries: int) -> float:
         """Seconds before another try: doubling, half of it by chance."""

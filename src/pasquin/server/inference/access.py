@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pasquin.config import ServeSettings
+from pasquin.counts import counted
 from pasquin.server.inference.errors import ApiError
 from pasquin.server.inference.keys import Key, hash_key
 
@@ -80,7 +81,7 @@ class Access:
             wait = math.ceil((1 - caller.allowance) * _MINUTE / caller.per_minute)
             raise ApiError(
                 429,
-                f"This key may ask {caller.per_minute:g} times a minute. Try again in {wait} s.",
+                f"This key may ask {counted(int(caller.per_minute), 'time')} a minute. Try again in {wait} s.",
                 code="rate_limit_exceeded",
                 retry_after=max(1, wait),
             )
@@ -92,11 +93,12 @@ class Access:
         most = self._settings.key_sequences
         if not math.isinf(caller.per_minute):
             if wanted > most:
-                raise ApiError(400, f"A key may ask for {most} texts at a time, not {wanted}.", "n")
+                raise ApiError(400, f"A key may ask for {counted(most, 'text')} at a time, not {wanted}.", "n")
             if caller.sequences + wanted > most:
                 raise ApiError(
                     429,
-                    f"This key has {caller.sequences} texts under way and may have {most}. Wait for some to end.",
+                    f"This key has {counted(caller.sequences, 'text')} under way and may have {most}. "
+                    "Wait for some to end.",
                     code="rate_limit_exceeded",
                     retry_after=1,
                 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pasquin.config import ServeSettings
+from pasquin.counts import counted
 from pasquin.errors import ModelError
 from pasquin.metrics import Metrics
 from pasquin.server.inference.access import Access, Caller
@@ -123,11 +124,12 @@ class Run:
         settings, offer = self._service.settings, self._offer
         most = settings.batch + settings.queue
         if wanted > most:
-            raise ApiError(400, f"This server takes {most} texts at a time, not {wanted}.", "n")
+            raise ApiError(400, f"This server takes {counted(most, 'text')} at a time, not {wanted}.", "n")
         if offer.sequences + wanted > most:
             rounds = (offer.sequences + wanted - settings.batch) / settings.batch
             wait = min(60, max(1, math.ceil(rounds * self._service.metrics.mean_seconds)))
-            message = f"{offer.sequences} texts are being written or waiting already. Try again in {wait} s."
+            busy = counted(offer.sequences, "text is", "texts are")
+            message = f"{busy} being written or waiting already. Try again in {wait} s."
             raise ApiError(429, message, code="overloaded", retry_after=wait)
         offer.sequences += wanted
 

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,60 +79,60 @@ def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_the_pool_is_filled_ahead_of_the_players_and_outlives_its_model(workspace: Workspace) -> None:
+@contextmanager
+def game_filled_ahead(workspace: Workspace, settings: PlaySettings) -> Iterator[tuple[Store, Game, Ahead]]:
+    """A game, and what fills its pool, not started yet; both are closed at the end."""
     store = Store.of(workspace)
-    game = Game(workspace, store, settings=PlaySettings(fill=12, attention_every=0))
-    filling = Ahead(game, game.settings)
-    assert "no AI texts yet" in (game.decks["village"].reason or "")
-    filling.start()
-    until(lambda: any(each.state == "filled" for each in filling.standings))
-    deck = game.decks["village"]
-    assert 12 <= deck.model <= 2 * deck.human
-    _, player = start(game)
-    seen = sum(result.origin == "model" for result in play_out(game, player, "village", limit=20))
-    assert game.most_seen("village") == seen > 0
-    until(lambda: game.decks["village"].model >= seen + 12 or filling.standings[0].state == "waiting")
-    shutil.rmtree(workspace.model_dir("village"))
-    until(lambda: filling.standings[0].state == "no model")
-    _, another = start(game)  # the first one may have seen every card there is
-    assert play_out(game, another, "village", limit=1)
-    sight = Operation(workspace, store, game, filling, Watch()).sight()
-    assert "no model" in render(sight, [], "nonce")
-    assert any(name == "pasquin_game_ahead" for name, _, _ in gauges(sight))
-    filling.stop()
-    game.close()
-    store.close()
+    game = Game(workspace, store, settings=settings)
+    try:
+        yield store, game, Ahead(game, settings)
+    finally:
+        game.close()
+        store.close()
+
+
+def test_the_pool_is_filled_ahead_of_the_players_and_outlives_its_model(workspace: Workspace) -> None:
+    with game_filled_ahead(workspace, PlaySettings(fill=12, attention_every=0)) as (store, game, filling):
+        assert "no AI texts yet" in (game.decks["village"].reason or "")
+        filling.start()
+        until(lambda: any(each.state == "filled" for each in filling.standings))
+        deck = game.decks["village"]
+        assert 12 <= deck.model <= 2 * deck.human
+        _, player = start(game)
+        seen = sum(result.origin == "model" for result in play_out(game, player, "village", limit=20))
+        assert game.most_seen("village") == seen > 0
+        until(lambda: game.decks["village"].model >= seen + 12 or filling.standings[0].state == "waiting")
+        shutil.rmtree(workspace.model_dir("village"))
+        until(lambda: filling.standings[0].state == "no model")
+        _, another = start(game)  # the first one may have seen every card there is
+        assert play_out(game, another, "village", limit=1)
+        sight = Operation(workspace, store, game, filling, Watch()).sight()
+        assert "no model" in render(sight, [], "nonce")
+        assert any(name == "pasquin_game_ahead" for name, _, _ in gauges(sight))
+        filling.stop()
 
 
 def test_stopping_ends_the_writing_and_keeps_what_was_written(workspace: Workspace) -> None:
-    store = Store.of(workspace)
-    game = Game(workspace, store, settings=PlaySettings(fill=5_000))
-    filling = Ahead(game, game.settings)
-    filling.start()
-    until(lambda: is_held(workspace, "generate-village"))
-    began = time.monotonic()
-    filling.stop()
-    assert time.monotonic() - began < ahead._GRACE_SECONDS + 2
-    assert not is_held(workspace, "generate-village")
-    assert game.refresh() in (True, False)
-    game.close()
-    store.close()
+    with game_filled_ahead(workspace, PlaySettings(fill=5_000)) as (_, game, filling):
+        filling.start()
+        until(lambda: is_held(workspace, "generate-village"))
+        began = time.monotonic()
+        filling.stop()
+        assert time.monotonic() - began < ahead._GRACE_SECONDS + 2
+        assert not is_held(workspace, "generate-village")
+        assert game.refresh() in (True, False)
 
 
 def test_what_cannot_be_filled_says_why_and_is_not_tried_at_once(workspace: Workspace) -> None:
-    store = Store.of(workspace)
-    game = Game(workspace, store, settings=PlaySettings(fill=12))
-    filling = Ahead(game, game.settings)
-    with workspace.lock("generate-village"):
+    with game_filled_ahead(workspace, PlaySettings(fill=12)) as (_, game, filling):
+        with workspace.lock("generate-village"):
+            filling._look_after("village")
+        assert filling.standings[0].state == "waiting"
+        assert "busy with generate-village" in filling.standings[0].why
         filling._look_after("village")
-    assert filling.standings[0].state == "waiting"
-    assert "busy with generate-village" in filling.standings[0].why
-    filling._look_after("village")
-    assert filling.standings[0].why
-    assert game.decks["village"].model == 0
-    assert Ahead(game, PlaySettings()).standings == []
-    game.close()
-    store.close()
+        assert filling.standings[0].why
+        assert game.decks["village"].model == 0
+        assert Ahead(game, PlaySettings()).standings == []
 
 
 def test_what_writes_gives_way_to_everybody() -> None:

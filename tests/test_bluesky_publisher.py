@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,32 @@ def make_compliant(account: LocalAccount, **more: Any) -> None:
     account.put("app.bsky.actor.profile", "self", profile | more)
 
 
+@contextmanager
+def through_wire(
+    pds: LocalPds,
+    account: LocalAccount,
+    folder: Path,
+    texts: list[str],
+    faults: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[Workspace, LossyWire]]:
+    """A bot's workspace, and the wire on which its posts meet `faults`, one each, and then none."""
+    left = list(faults)
+    wire = LossyWire(pds.pds, lambda _, path: path.endswith("putRecord"), lambda: left.pop(0) if left else "none")
+    with closing(wire):
+        workspace = bot_workspace(pds, account, folder, texts)
+        toml = workspace.toml.read_text().replace(f'server = "{pds.pds}"', f'server = "{wire.url}"')
+        workspace.toml.write_text(toml)
+        monkeypatch.setenv("PASQUIN_PUBLISH_ALLOW_PRIVATE_HOSTS", f"127.0.0.1:{wire.port}")
+        yield workspace, wire
+
+
+def past_document(bot: Bot) -> None:
+    """Let a bot take the wire: the account's document names the server itself."""
+    assert isinstance(bot.publisher, BlueskyPublisher)
+    bot.publisher.account.own_hosts = ()
+
+
 @pytest.mark.real
 def test_lost_requests_and_answers_leave_each_text_once(
     pds: LocalPds, tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch
@@ -135,26 +161,15 @@ def test_lost_requests_and_answers_leave_each_text_once(
     lena = pds.account("lena")
     make_compliant(lena)
     faults = ["drop before", "drop after", "reset after", "500 after", "503 before", "cut after", "none"]
-    left = list(faults)
-
-    def fault() -> str:
-        return left.pop(0) if left else "none"
-
     texts = [f"Text {number} is there once 👍🏽." for number in range(7)]
-    wire = LossyWire(pds.pds, lambda method, path: path.endswith("putRecord"), fault)
-    with closing(wire):
-        workspace = bot_workspace(pds, lena, tmp_path, texts)
-        toml = workspace.toml.read_text().replace(f'server = "{pds.pds}"', f'server = "{wire.url}"')
-        monkeypatch.setenv("PASQUIN_PUBLISH_ALLOW_PRIVATE_HOSTS", f"127.0.0.1:{wire.port}")
-        workspace.toml.write_text(toml)
 
-        def past_document(bot: Bot) -> None:
-            bot.rest = lambda _: None
-            assert isinstance(bot.publisher, BlueskyPublisher)
-            bot.publisher.account.own_hosts = ()
+    def at_once(bot: Bot) -> None:
+        bot.rest = lambda _: None
+        past_document(bot)
 
+    with through_wire(pds, lena, tmp_path, texts, faults, monkeypatch) as (workspace, wire):
         for _ in range(8):
-            publish(workspace, "b", change=past_document)
+            publish(workspace, "b", change=at_once)
     assert Counter(record["text"] for record in lena.listed().values()) == Counter(texts)
     assert {entry["state"] for entry in show(workspace, "b")[0]["queue"]} == {"confirmed"}
     assert set(wire.seen) >= set(faults)
@@ -182,13 +197,8 @@ def test_a_text_that_is_too_long_since_the_network_changed_its_limit_waits_for_a
 ) -> None:
     vera = pds.account("vera")
     make_compliant(vera)
-    left = ["400 before"]
-    wire = LossyWire(pds.pds, lambda _, path: path.endswith("putRecord"), lambda: left.pop() if left else "none")
-    with closing(wire):
-        workspace = bot_workspace(pds, vera, tmp_path, ["x" * 201, "Short enough."])
-        workspace.toml.write_text(workspace.toml.read_text().replace(pds.pds, wire.url))
-        monkeypatch.setenv("PASQUIN_PUBLISH_ALLOW_PRIVATE_HOSTS", f"127.0.0.1:{wire.port}")
-        past_document = lambda bot: setattr(bot.publisher.account, "own_hosts", ())  # noqa: E731
+    texts = ["x" * 201, "Short enough."]
+    with through_wire(pds, vera, tmp_path, texts, ["400 before"], monkeypatch) as (workspace, _):
         result = publish(workspace, "b", limit=9, change=past_document)
         assert [one["text"] for one in result["failed"]] == ["x" * 201]
         assert "200 graphemes" in result["failed"][0]["reason"]

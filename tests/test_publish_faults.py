@@ -22,6 +22,7 @@ import pytest
 from hostile_server import hostile_server
 from pasquin.publish import publish, switch_bot, triggers
 from pasquin.store import Store
+from pasquin.workspace import Workspace
 from publish_fakes import FakeService, compliant_settings, install, workspace_with
 from test_publish import BOT, at
 
@@ -84,6 +85,16 @@ def preloaded(folder: Path, name: str) -> Path:
     return library
 
 
+def hourly_in_rome(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, begin: datetime, texts: list[str]
+) -> tuple[FakeService, Workspace]:
+    """A bot that publishes at half past every hour, its texts queued at `begin`."""
+    service = install(monkeypatch, FakeService())
+    bot = {**BOT, "schedule": "30 * * * *", "time_zone": "Europe/Rome"}
+    monkeypatch.setattr("pasquin.publish.datetime", _Frozen(begin))
+    return service, workspace_with(folder, {"b": bot}, {"b": texts})
+
+
 @pytest.mark.parametrize("night", [datetime(2026, 3, 28, 20), datetime(2026, 10, 24, 20)])
 def test_a_clock_that_jumps_and_changes_publishes_each_slot_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, night: datetime
@@ -119,11 +130,8 @@ def test_a_clock_that_runs_ahead_for_a_while_takes_no_slot_twice_and_leaves_none
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Acceptance 6: the machine's clock jumps an hour ahead now and then, and is set right again."""
-    service = install(monkeypatch, FakeService())
     begin, texts = datetime(2026, 5, 4, 8, tzinfo=UTC), [f"Text {number} has one slot." for number in range(40)]
-    bot = {**BOT, "schedule": "30 * * * *", "time_zone": "Europe/Rome"}
-    monkeypatch.setattr("pasquin.publish.datetime", _Frozen(begin))
-    workspace = workspace_with(tmp_path, {"b": bot}, {"b": texts})
+    service, workspace = hourly_in_rome(tmp_path, monkeypatch, begin, texts)
     chance, counts = random.Random(9), Counter[str]()
     for minutes in range(0, 24 * 60, 20):
         jump = 0 if minutes > 22 * 60 else chance.choice((0, 0, 0, 60))
@@ -135,11 +143,8 @@ def test_a_clock_that_runs_ahead_for_a_while_takes_no_slot_twice_and_leaves_none
 def test_after_a_clock_that_was_a_year_ahead_the_queue_is_planned_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = install(monkeypatch, FakeService())
     begin, texts = datetime(2026, 5, 4, 8, tzinfo=UTC), [f"Text {number} has one slot." for number in range(5)]
-    bot = {**BOT, "schedule": "30 * * * *", "time_zone": "Europe/Rome"}
-    monkeypatch.setattr("pasquin.publish.datetime", _Frozen(begin))
-    workspace = workspace_with(tmp_path, {"b": bot}, {"b": texts})
+    service, workspace = hourly_in_rome(tmp_path, monkeypatch, begin, texts)
     publish(workspace, "b", change=at(begin + timedelta(days=365)))
     assert publish(workspace, "b", change=at(begin + timedelta(hours=1)))["state"] == "clock"
     switch_bot(workspace, "b", "active", None)

@@ -34,7 +34,7 @@ lock:  ## renew requirements.lock for what pyproject.toml asks; LOCK="--upgrade"
 fuzz:  ## a million spoilt documents for every reader together, half an hour (pip install atheris); FUZZ="RUNS [READER...]"
 	$(VENV)/bin/python tests/fuzz_guided.py $(FUZZ)
 
-soak:  ## the long ones: whatever can be killed killed, 10,000 slots at once, every write failing, power cuts, nodes, 10 M posts, PostgreSQL, S3
+soak:  ## the long ones: whatever can be killed killed, 10,000 slots at once, every write failing, power cuts, 1,000 cheating players, every route in any order, nodes, 10 M posts, PostgreSQL, S3
 	$(PYTHON) bootstrap.py test
 	$(VENV)/bin/python benchmarks/publish_kills.py
 	$(VENV)/bin/python benchmarks/generate_kills.py
@@ -42,6 +42,8 @@ soak:  ## the long ones: whatever can be killed killed, 10,000 slots at once, ev
 	$(VENV)/bin/python benchmarks/publishers_at_once.py
 	$(VENV)/bin/python benchmarks/sqlite_writers.py
 	PASQUIN_SOAK_STEP=1 $(VENV)/bin/python -m pytest -n 0 tests/test_publish_faults.py -k "disk or power"
+	PASQUIN_SOAK=1 SCHEMA_CASES=200 $(VENV)/bin/python -m pytest -n 0 --timeout 7200 tests/test_schemas.py tests/test_serve.py \
+		tests/test_server.py -k "documented or any_order or two_guesses"
 	$(MAKE) postgres scale
 
 .PHONY: postgres scale

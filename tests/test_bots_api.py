@@ -301,6 +301,7 @@ def test_the_status_says_whether_asking_again_helps(opened: Opener, workspace: W
     service.faults = [NotSent("The wire is cut.")]
     answer = trigger(client, token)
     assert (answer.status_code, answer.json()["state"], answer.headers["retry-after"]) == (503, "not_sent", "60")
+    assert answer.json()["message"] == "Nothing was published: The wire is cut."
     service.faults = [AccountRefused("The account is suspended.")]
     assert trigger(client, token).status_code == 502
     assert (trigger(client, token).status_code, service.texts) == (200, []), "it is paused now"

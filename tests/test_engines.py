@@ -391,7 +391,7 @@ def test_draws_follow_the_filters() -> None:
     assert shares(top_k=2) == [0.67, 0.33, 0, 0, 0]
     assert shares(top_p=0.6) == [0.67, 0.33, 0, 0, 0]
     assert shares(top_k=3, top_p=0.5) == [1.0, 0, 0, 0, 0]
-    assert shares(temperature=0) == [1.0, 0, 0, 0, 0]
+    assert shares(temperature=0) == shares(temperature=1e-60) == shares(top_p=1e-300) == [1.0, 0, 0, 0, 0]
     assert shares(temperature=0.5)[0] == 0.73  # 0.25 / (0.25 + 0.0625 + 0.0225 + 0.0049 + 0.0009)
 
     assert shares(min_p=0.3) == [0.56, 0.28, 0.17, 0, 0]

@@ -20,7 +20,7 @@ import openai
 import pytest
 import schemathesis
 
-from documented import answers_as_documented
+from documented import Link, answers_as_documented, answers_in_sequence
 from pasquin.config import ServeSettings
 from pasquin.errors import ModelError, UsageError
 from pasquin.post_format import PostFormat
@@ -323,6 +323,8 @@ def test_what_makes_no_sense_is_refused_in_openais_form(
         {"temperature": 100, "top_p": 1e-9},
         {"temperature": 1e-9, "top_k": 2**31 - 1, "min_p": 0.999},
         {"max_tokens": 2**31 - 1, "stop": "e"},
+        {"top_p": 1e-300, "min_p": 1 - 1e-12},
+        {"temperature": 1e-60},
         {"seed": -(2**63)},
         {"seed": 2**63 - 1, "stop": None, "logit_bias": {}, "user": "x", "suffix": "", "best_of": 1},
         {"prompt": "\x00\u202e😀" * 10},
@@ -355,18 +357,37 @@ def test_bodies_that_are_no_request(server: Serving, path: str, content: bytes, 
     assert answer.json()["error"]["message"]
 
 
-def test_the_endpoint_answers_as_documented(server: Serving) -> None:
-    def ready(case: schemathesis.Case) -> dict[str, str]:
-        if isinstance(case.body, dict):  # what a valid request may ask for would take hours
-            for name, most in (("max_tokens", 4), ("max_completion_tokens", 4), ("n", 2)):
-                if isinstance(case.body.get(name), int) and case.body[name] > most:
-                    case.body[name] = most
-            case.body["max_tokens"] = case.body.get("max_tokens", 4)
-        return {}
+def in_time(case: schemathesis.Case) -> dict[str, str]:
+    """What a valid request may ask for would take hours."""
+    if isinstance(case.body, dict):
+        for name, most in (("max_tokens", 4), ("max_completion_tokens", 4), ("n", 2)):
+            if isinstance(case.body.get(name), int) and case.body[name] > most:
+                case.body[name] = most
+        case.body["max_tokens"] = case.body.get("max_tokens", 4)
+    return {}
 
+
+# What OpenAI's clients may send but no model here can do (`best_of`) is refused, though its form is valid.
+NOT_MEANT = [schemathesis.checks.positive_data_acceptance]
+
+
+def test_the_endpoint_answers_as_documented(server: Serving) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
-    # What OpenAI's clients may send but no model here can do (`best_of`) is refused, though its form is valid.
-    answers_as_documented(schema, ready, 20, [schemathesis.checks.positive_data_acceptance])
+    answers_as_documented(schema, in_time, 20, NOT_MEANT)
+
+
+def test_the_models_that_are_listed_answer_as_documented(server: Serving) -> None:
+    listed = "GET /v1/models 200"
+    links = [
+        *[Link(listed, "GET /v1/models/{name}", {"path.name": f"$response.body#/data/{at}/id"}) for at in (0, 1)],
+        *[
+            Link(listed, f"POST /v1/{path}", body={"model": "$response.body#/data/0/id"})
+            for path in ("completions", "chat/completions")
+        ],
+    ]
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    seen = answers_in_sequence(schema, links, dict, in_time, NOT_MEANT)
+    assert seen["POST /v1/completions 200"]
 
 
 def test_pages_of_other_sites_cannot_use_it(server: Serving) -> None:

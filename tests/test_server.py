@@ -27,6 +27,7 @@ from pasquin.store.schema import metadata
 from pasquin.workspace import Workspace
 
 ORIGIN = {"origin": "http://testserver"}
+SESSIONS = 1_000 if "PASQUIN_SOAK" in os.environ else 40
 
 
 @pytest.fixture
@@ -371,8 +372,8 @@ def test_ctrl_c_ends_the_server_and_a_kill_loses_no_acknowledged_guess(workspace
 
 
 def test_no_trial_takes_two_guesses_however_they_come(client: TestClient) -> None:
-    """Replayed, parallel and forged guesses of forty sessions: each trial has one guess, which all answers tell."""
-    players = [TestClient(client.app, raise_server_exceptions=False) for _ in range(40)]
+    """Replayed, parallel and forged guesses of many sessions: each trial has one guess, which all answers tell."""
+    players = [TestClient(client.app, raise_server_exceptions=False) for _ in range(SESSIONS)]
     for player in players:
         player.portal = client.portal
         player.post("/api/game/start")
@@ -388,4 +389,4 @@ def test_no_trial_takes_two_guesses_however_they_come(client: TestClient) -> Non
         assert answer(player, trial, "model").json()["guess"] == told.pop()[1]
     with client.app.state.store.read() as connection:
         stored = connection.execute(sa.select(sa.func.count()).select_from(metadata.tables["guesses"])).scalar_one()
-    assert stored == 40
+    assert stored == SESSIONS

@@ -21,6 +21,10 @@ GROUP = "pasquin.engines"
 PREFERENCE = ("vllm", "openvino", "transformers")
 """Which engine is tried first when none is named: the fastest that can run the model here."""
 
+COLDEST = 1e-6
+"""At this temperature and below the likeliest token is drawn: in float32 nothing would be left of the others, or of the
+temperature."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:

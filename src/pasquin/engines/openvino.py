@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pasquin.engines import Drawn
+from pasquin.engines import COLDEST, Drawn
 from pasquin.engines.batches import complete
 from pasquin.engines.gguf_export import export_gguf, numbering, read_config, why_not, write_placeholder_tokenizer
 from pasquin.engines.vocabulary import check_tokens, output_tokens
@@ -47,6 +47,9 @@ _PRECISION: Final = {"KV_CACHE_PRECISION": "u8"}
 """Eight bits for what is kept. OpenVINO multiplies in eight bits, too, each row scaled by itself alone."""
 _IDLE: Final = Prompt(token_ids=(0,), seed=0)
 _IDLE_TOKENS: Final = 31
+_LEAST_TOP_P: Final = 1e-30
+_MOST_MIN_P: Final = 1 - 1e-7
+"""What draws no differently than anything beyond, and is still neither 0 nor 1 in float32, which OpenVINO refuses."""
 _SERVED_TOKENS: Final = 160
 """Tokens of a prompt and a post together that the cache has room for, times the batch, when the model is served."""
 
@@ -259,12 +262,12 @@ class Running:
         config.stop_token_ids = {self._end}
         config.ignore_eos = idle
         config.logprobs = int(log_probs)
-        config.do_sample = sampling.temperature > 0 and not idle
+        config.do_sample = sampling.temperature > COLDEST and not idle
         if config.do_sample:
             config.rng_seed = prompt.seed
             config.temperature = sampling.temperature
-            config.top_p = sampling.top_p
-            config.min_p = sampling.min_p
+            config.top_p = max(sampling.top_p, _LEAST_TOP_P)
+            config.min_p = min(sampling.min_p, _MOST_MIN_P)
             if sampling.top_k:
                 config.top_k = sampling.top_k
         ids = openvino.Tensor(np.array([self._tokens.inward(prompt.token_ids)], dtype=np.int64))

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pasquin.engines import Drawn
+from pasquin.engines import COLDEST, Drawn
 from pasquin.engines.batches import complete
 from pasquin.engines.vocabulary import check_tokens
 from pasquin.errors import ModelError, ResourceError
@@ -264,7 +264,7 @@ def draw(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> tor
     """
     import torch
 
-    if sampling.temperature == 0:
+    if sampling.temperature <= COLDEST:
         return logits.argmax(-1)
     probabilities = torch.softmax(logits / sampling.temperature, dim=-1)
     tokens = None

@@ -135,6 +135,41 @@ class BotSetUp(_Answer):
     by_hand: list[str]
 
 
+class BotOutcome(_Answer):
+    """What became of a text in a run; `reason` where it was not published."""
+
+    id: str
+    state: str
+    text: str
+    uri: str | None = None
+    url: str | None = None
+    reason: str | None = None
+
+
+class BotPublished(_Answer):
+    """A run of a bot: what was published, what has failed, what is in doubt. `checks` where one does not hold."""
+
+    bot: str
+    state: str
+    why: str | None
+    published: list[BotOutcome]
+    failed: list[BotOutcome]
+    unknown: list[BotOutcome]
+    waiting: list[BotOutcome]
+    stock: int
+    next_due: datetime | None
+    warnings: list[str]
+    ok: bool
+    seconds: float
+    checks: list[BotCheck] | None = None
+
+
+class BotStuck(BotPublished):
+    """A run that did not do all it should have, and a sentence that says why."""
+
+    message: str
+
+
 class PublicCheck(_Answer):
     """One thing a bot must say of itself, and whether it did when it was looked at."""
 

@@ -20,9 +20,10 @@ from fastapi.responses import JSONResponse
 from pasquin.errors import PasquinError, UsageError
 from pasquin.publish import publish
 from pasquin.publish.triggers import bot_of_token, once
+from pasquin.server.bot_answers import BotPublished, BotStuck
 from pasquin.server.bots import BotName, Bots, BotsDependency, NotNowError, NotOwnerError
 from pasquin.server.limits import Limits
-from pasquin.server.sign_in import COOKIE, PROBLEMS, Sessions
+from pasquin.server.sign_in import COOKIE, PROBLEMS, Problem, Sessions
 
 _BEARER: Final = "bearer "
 _LATER_SECONDS: Final = 60
@@ -30,6 +31,8 @@ _STATUS: Final = {"not_compliant": 409, "account_refused": 502, "not_sent": 503,
 _RATE: Final = 0.5
 """Starts a second, of one bot: five at once, then one every two seconds."""
 _ADDRESS_RATE: Final = 2.0
+_REFUSED: Final[dict[int | str, dict[str, Any]]] = dict.fromkeys((401, 403, 404, 422, 429), PROBLEMS[422])
+_STUCK: Final[dict[int | str, dict[str, Any]]] = {status: {"model": BotStuck | Problem} for status in (409, 502, 503)}
 
 
 class TokenError(PasquinError):
@@ -52,8 +55,8 @@ router = APIRouter(prefix="/api/bots", tags=["bots"])
 
 @router.post(
     "/{name}/publish",
-    responses=dict.fromkeys((401, 403, 404, 409, 422, 429, 502, 503), PROBLEMS[422]),
-    response_model=dict[str, Any],
+    responses=_REFUSED | _STUCK,
+    response_model=BotPublished,
 )
 async def trigger(
     request: Request,
@@ -73,6 +76,8 @@ async def trigger(
         message = "A run with this Idempotency-Key is under way. Ask again in a minute."
         return JSONResponse({"message": message}, 409, {"Retry-After": str(_LATER_SECONDS)})
     status = _status(result)
+    if status != 200:
+        result = {**result, "message": _sentence(result)}
     headers = {"Retry-After": str(_LATER_SECONDS)} if status == 503 else None
     return JSONResponse(result, status, headers)
 
@@ -93,6 +98,19 @@ def _status(result: dict[str, Any]) -> int:
     if result["state"] in _STATUS:
         return _STATUS[result["state"]]
     return 200 if result["published"] else 502
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    """What a run that did not do all it should have came to, for whoever asked for it."""
+    texts = (
+        (len(result["published"]), "published"),
+        (len(result["failed"]), "failed"),
+        (len(result["unknown"]), "in doubt"),
+    )
+    told = ", ".join(f"{count} {became}" for count, became in texts if count) or "Nothing was published"
+    reasons = [each["reason"] for each in (*result["failed"], *result["unknown"]) if each.get("reason")]
+    why = result["why"] or next(iter(reasons), None)
+    return f"{told}: {why}" if why else f"{told}."
 
 
 async def _let_in(request: Request, name: str, bots: Bots, authorization: str | None) -> None:

@@ -16,7 +16,7 @@ export type PublicBot = Schemas["PublicBot"];
 export type PublicPublication = Schemas["PublicPublication"];
 export type Switch = Schemas["SwitchBody"]["state"];
 /** What a run came to, as `pasquin publish --json` says it. */
-export type Run = { state: string; why: string | null; published: { text: string }[]; failed: unknown[]; unknown: unknown[] };
+export type Run = Schemas["BotPublished"];
 /** Where a text came from: an object of plain values and smaller objects. */
 export type Receipt = Record<string, unknown>;
 
@@ -48,7 +48,7 @@ export const bots = {
   release: (name: string) => done(client.POST("/api/bots/{name}/release", at(name))),
   check: (name: string) => answerOf<BotChecks>(client.POST("/api/bots/{name}/check", at(name))),
   setUp: (name: string) => answerOf<BotSetUp>(client.POST("/api/bots/{name}/setup", at(name))),
-  publish: (name: string) => answerOf<Run>(client.POST("/api/bots/{name}/publish", at(name)) as Promise<{ data?: Run; error?: unknown; response: Response }>),
+  publish: (name: string) => answerOf<Run>(client.POST("/api/bots/{name}/publish", at(name))),
   open: (name: string, skip: number, n: number) =>
     answerOf<PublicBot>(client.GET("/api/bots/{name}/public", { params: { path: { name }, query: { skip, n } } })),
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,7 +87,11 @@ class Serving:
 
 @contextmanager
 def serving(
-    workspace: Workspace, *words: str, models: tuple[str, ...] = ("village",), **settings: str
+    workspace: Workspace,
+    *words: str,
+    models: tuple[str, ...] = ("village",),
+    begin: Callable[[], None] | None = None,
+    **settings: str,
 ) -> Iterator[Serving]:
     environment = {**os.environ, **{f"PASQUIN_SERVE_{name.upper()}": value for name, value in settings.items()}}
     process = subprocess.Popen(
@@ -93,6 +99,7 @@ def serving(
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
+        preexec_fn=begin,
     )
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()
@@ -557,3 +564,69 @@ def test_where_others_can_reach_it_there_must_be_a_key(tmp_path: Path, tiny_mode
         serve(workspace, [], settings=ServeSettings(port=0))
     with pytest.raises(ModelError, match="no model `nowhere`"):
         serve(workspace, ["nowhere"], settings=ServeSettings(port=0))
+
+
+SMALL, ROOM = 320 * 2**20, 2**30
+"""Bytes for a server and a model of nearly no size: together, and of addresses (most are never used) for each."""
+
+
+@contextmanager
+def small_machine() -> Iterator[Callable[[], None]]:
+    """One core and `SMALL` bytes for all processes together that call this when they begin, by a control group; where
+    none can be made, `ROOM` for each.
+    """
+
+    def core() -> None:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    def alone() -> None:
+        core()
+        resource.setrlimit(resource.RLIMIT_DATA, (ROOM, ROOM))
+
+    group = _control_group()
+    if group is None:
+        yield alone
+        return
+
+    def joined() -> None:
+        core()
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    try:
+        yield joined
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+
+
+def _control_group() -> Path | None:
+    """A new group with `SMALL` bytes of memory, of either version; None where that is not for us to make."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, kinds, path = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        group = Path("/sys/fs/cgroup") / kinds / path.lstrip("/") / f"pasquin-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / ("memory.limit_in_bytes" if kinds else "memory.max")).write_text(str(SMALL))
+        except OSError:
+            group.rmdir()
+            continue
+        return group
+    return None
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system holds no process to a core")
+def test_a_small_machine_serves(workspace: Workspace) -> None:
+    """Sixteen posts on one core and in little memory, of which more cannot be had."""
+    with small_machine() as begin:
+        greedy = subprocess.run([sys.executable, "-c", f"len(bytearray({ROOM}))"], preexec_fn=begin, check=False)
+        assert greedy.returncode != 0
+        with serving(workspace, begin=begin) as server, ThreadPoolExecutor(16) as clients:
+            answers = list(clients.map(lambda seed: server.post(prompt="", seed=seed, max_tokens=20), range(16)))
+            assert len(os.sched_getaffinity(server.process.pid)) == 1
+    assert [answer.status_code for answer in answers] == [200] * 16

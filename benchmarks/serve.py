@@ -7,7 +7,7 @@ process its model runs in, is held to one core; so is the peer: the same engine 
 its own, without HTTP. The two take turns and the best turn of each counts, as others may be busy on the machine.
 Clients run on whatever other cores there are.
 
-- cold start: from starting the program to the last byte of the first post; `model.gguf` is there already, as it is
+- cold start: from starting the program to the last byte of the first post; its graph is there already, as it is
   from a model's first start on.
 - one client: posts of up to 28 tokens one after the other, whole, the median.
 - 32 clients: tokens a second, each client asking again as soon as it is answered; meanwhile 500 slow clients hold
@@ -152,14 +152,14 @@ def slow_clients(url: str) -> Iterator[None]:
 
 def compare(source: Path | None, quick: bool) -> dict[str, float]:
     """Take turns; returns the figures."""
-    from pasquin.engines.gguf_export import export_gguf
+    from pasquin.engines.openvino_graph import export_graph
 
     turns, singles, texts = (2, 10, 64) if quick else (6, 40, 320)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4 * SLOW), hard), hard))
     with tempfile.TemporaryDirectory() as root:
         folder = make_workspace(Path(root), source, posts=False)
-        export_gguf(folder)
+        export_graph(folder)
         server = Server(Path(root))
         words = [sys.executable, __file__, str(folder), "--engine"]
         peer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=one_core)

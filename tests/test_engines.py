@@ -15,7 +15,8 @@ import pytest
 
 from pasquin.engines import Drawn, choose_engine, open_engine
 from pasquin.engines.decoding import Unfolding, completion
-from pasquin.engines.gguf_export import FILE, PRECISIONS, export_gguf, why_not, write_gguf
+from pasquin.engines.gguf_export import PRECISIONS, why_not, write_gguf
+from pasquin.engines.openvino_graph import FOLDER, MODEL, export_graph
 from pasquin.engines.vocabulary import FILE as VOCABULARY
 from pasquin.engines.vocabulary import has_output_tokens, output_tokens, write_output_tokens
 from pasquin.errors import ModelError, UsageError
@@ -118,7 +119,7 @@ def log_probabilities(folder: Path, rows: list[list[int]], drawn: int) -> tuple[
     scheduler.num_kv_blocks = 64
     tokenizer = openvino_genai.Tokenizer(write_placeholder_tokenizer(folder))
     exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-    pipeline = openvino_genai.ContinuousBatchingPipeline(export_gguf(folder), tokenizer, scheduler, "CPU", **exact)
+    pipeline = openvino_genai.ContinuousBatchingPipeline(export_graph(folder), tokenizer, scheduler, "CPU", **exact)
     config = openvino_genai.GenerationConfig(
         max_new_tokens=drawn, do_sample=True, ignore_eos=True, logprobs=1, apply_chat_template=False
     )
@@ -134,7 +135,7 @@ def log_probabilities(folder: Path, rows: list[list[int]], drawn: int) -> tuple[
 
 
 @pytest.mark.parametrize("kind", ["llama", "untied", "qwen2", "qwen3"])
-def test_the_gguf_is_the_same_model(kind: str, tiny_model: Path, model: Path, tmp_path: Path) -> None:
+def test_the_graph_is_the_same_model(kind: str, tiny_model: Path, model: Path, tmp_path: Path) -> None:
     """Log-probabilities of OpenVINO in float32, and of llama.cpp, agree with transformers'."""
     import numpy as np
     import torch
@@ -312,7 +313,7 @@ def test_a_text_unfolds_to_what_the_whole_is(model: Path, stop: tuple[str, ...],
 def test_only_the_tokens_of_the_posts_are_drawn_and_prompts_may_have_any(model: Path, tmp_path: Path) -> None:
     """Greedily, the text is that of the whole model up to the first token that is not kept."""
     folder = tmp_path / "model"
-    shutil.copytree(model, folder, ignore=shutil.ignore_patterns(FILE))
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns(FOLDER))
     tokenizer = load_tokenizer(folder)
     known = ["the cat sat on a warm mat", "two small birds"]
     write_output_tokens(folder, "hash", tokenizer, known, [END])
@@ -449,15 +450,18 @@ def test_completions_are_cut_where_they_end(model: Path) -> None:
     assert "<|im_start|>" in completion(0, [*ids, 1, END], END, tokenizer, Sampling()).text
 
 
-def test_the_gguf_is_made_again_when_the_weights_change(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_graph_is_made_again_when_the_weights_change(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
-    first = export_gguf(folder).stat().st_mtime_ns
-    assert export_gguf(folder).stat().st_mtime_ns == first
+    first = export_graph(folder).stat().st_ino
+    assert export_graph(folder).stat().st_ino == first
     os.utime(folder / "model.safetensors", ns=(1, 1))
-    assert export_gguf(folder).stat().st_mtime_ns != first
-    (folder / FILE).write_bytes(b"half a fi")
-    assert export_gguf(folder).stat().st_size > 1_000
+    again = export_graph(folder).stat().st_ino
+    assert again != first
+    assert export_graph(folder, [2, 7, 9]).stat().st_ino != again
+    (folder / FOLDER / MODEL).unlink()
+    assert (export_graph(folder) / MODEL).stat().st_size > 1_000
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [FOLDER]
 
 
 @pytest.mark.parametrize("name", ["openvino", "transformers"])

@@ -1,15 +1,10 @@
-"""A Hugging Face model directory written as GGUF: what OpenVINO GenAI reads without a conversion tool, and Ollama too.
+"""A Hugging Face model directory written as GGUF, tokenizer included: a whole model to hand to Ollama and llama.cpp.
 
 What it covers: decoder models of the types `llama`, `qwen2` and `qwen3` with plain rotary positions, stored as
 safetensors in float32, float16 or bfloat16. Matrices become Q8_0 (blocks of 32 eight-bit weights with a float16 scale)
-or what is asked for, norms and biases float32. Eight bits halve OpenVINO's memory (it unpacks float16 weights into
-float32) at a loss that docs/generate.md gives. Sources: the GGUF specification (ggml-org) for names and metadata;
+or what is asked for, norms and biases float32. Sources: the GGUF specification (ggml-org) for names and metadata;
 llama-type files keep the rows of the query and key projections interleaved by rotary pair, as llama.cpp's converter
-has always written them.
-
-`export_gguf` keeps a cache for the engine, without a tokenizer: prompts reach it as token ids. It may score some tokens
-only (`vocabulary`): these come first in its numbering, and its output matrix has rows for them alone. `write_gguf`
-makes a whole model to hand to other programs.
+has always written them. What is read of a model directory here serves `openvino_graph`, too.
 """
 
 from __future__ import annotations
@@ -30,12 +25,10 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-FILE = "model.gguf"
 PRECISIONS = ("f16", "q8_0", "q4_0")
 """What matrices may be written in, most exact first: 16, 8.5 and 4.5 bits a weight."""
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 _Q8_BLOCK = 32
-_STAMP = "pasquin.source"
 _NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
@@ -70,7 +63,7 @@ def why_not(config: Mapping[str, Any]) -> str | None:
     kind = config.get("model_type")
     if kind not in ARCHITECTURES:
         return f"it reads models of the types {', '.join(ARCHITECTURES)}, this one is `{kind}`"
-    if (config.get("rope_scaling") or _rope(config).get("rope_type", "default")) != "default":
+    if (config.get("rope_scaling") or rotary(config).get("rope_type", "default")) != "default":
         return "it does not know this model's scaled rotary positions"
     if config.get("hidden_act", "silu") != "silu":
         return f"it does not know the activation `{config['hidden_act']}`"
@@ -83,27 +76,6 @@ def why_not(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def export_gguf(model_dir: Path, kept: Sequence[int] = ()) -> Path:
-    """`model.gguf` in `model_dir`, written when it is not there, or the weights or `kept` have changed since.
-
-    `kept` are the tokens it can give, all when empty; `numbering` says how it numbers tokens then. Raises ModelError
-    when the weights are missing, damaged or not finite, ResourceError on a full disk.
-    """
-    path = model_dir / FILE
-    stamp = _stamp(model_dir, kept)
-    if path.is_file() and _stamp_of(path) == stamp:
-        return path
-    with disk_errors(f"write {path}"), replacing(path) as temporary:
-        _write(model_dir, temporary, stamp, kept=kept)
-    return path
-
-
-def numbering(kept: Sequence[int], size: int) -> list[int]:
-    """The model's token at each place of the numbering of a file that gives the tokens `kept` of `size` alone."""
-    there = set(kept)
-    return [*kept, *(token for token in range(size) if token not in there)]
-
-
 def write_gguf(model_dir: Path, path: Path, precision: str = "q8_0") -> None:
     """Write the model of `model_dir`, tokenizer included, to `path` in one of `PRECISIONS`.
 
@@ -113,22 +85,18 @@ def write_gguf(model_dir: Path, path: Path, precision: str = "q8_0") -> None:
     if reason is not None:
         raise ModelError(f"{model_dir.name} cannot be written as GGUF: {reason}.")
     with disk_errors(f"write {path}"), replacing(path) as temporary:
-        _write(model_dir, temporary, None, precision)
+        _write(model_dir, temporary, precision)
 
 
-def _write(model_dir: Path, path: Path, stamp: str | None, precision: str = "q8_0", kept: Sequence[int] = ()) -> None:
-    """The file; with a `stamp` it is the engine's cache, without one a model for others."""
+def _write(model_dir: Path, path: Path, precision: str) -> None:
     import gguf
 
     config = read_config(model_dir)
     kind = gguf.GGMLQuantizationType[precision.upper()]
     writer = gguf.GGUFWriter(path, config["model_type"])
     try:
-        if stamp is None:
-            writer.add_name(model_dir.name)
-            add_tokenizer(writer, model_dir, config["vocab_size"])
-        else:
-            writer.add_string(_STAMP, stamp)
+        writer.add_name(model_dir.name)
+        add_tokenizer(writer, model_dir, config["vocab_size"])
         writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{precision.upper()}"])
         _add_metadata(writer, config)
         for name, tensor, written in _tensors(model_dir, config, kind):
@@ -137,12 +105,6 @@ def _write(model_dir: Path, path: Path, stamp: str | None, precision: str = "q8_
                     f"The weights of {model_dir.name} know {len(tensor):,} tokens, its config.json says "
                     f"{config['vocab_size']:,}: they do not belong together. Train the model again."
                 )
-            if kept and name == _OUTPUT:
-                tensor = tensor[list(kept)]
-            if kept and name == _INPUT:
-                if config.get("tie_word_embeddings"):
-                    writer.add_tensor(_OUTPUT, tensor[list(kept)], raw_dtype=written)
-                tensor = tensor[numbering(kept, len(tensor))]
             writer.add_tensor(name, tensor, raw_dtype=written)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -163,7 +125,7 @@ def _add_metadata(writer: Any, config: Mapping[str, Any]) -> None:
     writer.add_key_length(head_size)
     writer.add_value_length(head_size)
     writer.add_rope_dimension_count(head_size)
-    writer.add_rope_freq_base(float(_rope(config).get("rope_theta") or config.get("rope_theta") or 10_000.0))
+    writer.add_rope_freq_base(float(rotary(config).get("rope_theta") or config.get("rope_theta") or 10_000.0))
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
 
@@ -277,26 +239,18 @@ def weight_files(model_dir: Path) -> list[Path]:
     return files
 
 
-def _rope(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def rotary(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the config says of rotary positions."""
     return config.get("rope_parameters") or {}
 
 
-def _stamp(model_dir: Path, kept: Sequence[int]) -> str:
-    """What the GGUF was made from: config and weight files by size and time of change (hashing would cost a second)."""
+def weights_stamp(model_dir: Path, kept: Sequence[int]) -> str:
+    """What a model's form for an engine that scores the tokens `kept` was made from.
+
+    Config and weight files by size and time of change: hashing would cost a second.
+    """
     files = [model_dir / "config.json", *weight_files(model_dir)]
     parts = [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
     if kept:
         parts.append(f"tokens:{len(kept)}:{zlib.crc32(json.dumps(list(kept)).encode()):08x}")
     return " ".join(parts)
-
-
-def _stamp_of(path: Path) -> str | None:
-    """The stamp inside a GGUF file, None when the file is not one of ours or damaged."""
-    head = path.open("rb").read(4096)
-    marker = _STAMP.encode()
-    at = head.find(marker)
-    if at < 0:
-        return None
-    at += len(marker) + 4  # the value's type
-    length = int.from_bytes(head[at : at + 8], "little")
-    return head[at + 8 : at + 8 + length].decode("utf-8", "replace")

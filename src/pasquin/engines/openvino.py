@@ -1,8 +1,8 @@
 """The `openvino` engine: OpenVINO GenAI's continuous batching on the CPU, fed with token ids.
 
-The model is read from a GGUF written beside it once (`gguf_export`). Prompts and completions are token ids in and out,
-so its own tokenizer plays no part. Where it is known which tokens are needed (`vocabulary`), only those are scored, and
-the file numbers tokens in its own way. A sequence that ends makes room for the next one at once.
+The model is read from a graph written beside it once (`openvino_graph`). Prompts and completions are token ids in and
+out, so its own tokenizer plays no part. Where it is known which tokens are needed (`vocabulary`), only those are
+scored, and the graph numbers tokens in its own way. A sequence that ends makes room for the next one at once.
 
 What holds of determinism (tests/test_engines.py, docs/generate.md): each sequence has a random generator of its own,
 and the arithmetic of a sequence does not depend on its neighbours as long as it has enough of them. Few rows take
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pasquin.engines import COLDEST, Drawn
 from pasquin.engines.batches import complete
-from pasquin.engines.gguf_export import export_gguf, numbering, read_config, why_not, write_placeholder_tokenizer
+from pasquin.engines.gguf_export import read_config, why_not, write_placeholder_tokenizer
+from pasquin.engines.openvino_graph import export_graph, numbering
 from pasquin.engines.vocabulary import check_tokens, output_tokens
 from pasquin.errors import ModelError
 from pasquin.post_format import PostFormat, load_tokenizer
@@ -89,7 +90,7 @@ class OpenVINO:
 
     @staticmethod
     def supports(model_dir: Path) -> str | None:
-        """None when the model is of a type that its GGUF reader knows and the packages are installed."""
+        """None when the model is of a type that `openvino_graph` covers and the packages are installed."""
         missing = [package for package in _PACKAGES if find_spec(package) is None]
         if missing:
             return "it is not installed, `pip install 'pasquin[openvino]'` does that"
@@ -97,7 +98,7 @@ class OpenVINO:
 
     @staticmethod
     def open(model_dir: Path, batch: int | None = None) -> OpenVINO:
-        """Load the model, writing `model.gguf` beside it first where that is missing or out of date.
+        """Load the model, writing its graph beside it first where that is missing or out of date.
 
         With `batch` (see `EngineEntry.open`) there are no idle neighbours, and the cache is as large as that many
         posts: a text may then depend on its neighbours.
@@ -110,7 +111,7 @@ class OpenVINO:
         post_format, tokenizer = PostFormat.load(model_dir), load_tokenizer(model_dir)
         check_tokens(model_dir, tokenizer, post_format.end_id, config["vocab_size"])
         kept = output_tokens(model_dir, config["vocab_size"], post_format.end_id)
-        weights = export_gguf(model_dir, kept)
+        graph = export_graph(model_dir, kept)
         scheduler = openvino_genai.SchedulerConfig()
         most = _cache_blocks(config)
         served = (batch or 0) * _blocks_for(_SERVED_TOKENS) + _blocks_for(_STEP_TOKENS)
@@ -121,7 +122,7 @@ class OpenVINO:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 placeholder = openvino_genai.Tokenizer(write_placeholder_tokenizer(Path(folder)))
-            pipeline = openvino_genai.ContinuousBatchingPipeline(weights, placeholder, scheduler, "CPU", **_PRECISION)
+            pipeline = openvino_genai.ContinuousBatchingPipeline(graph, placeholder, scheduler, "CPU", **_PRECISION)
         except (RuntimeError, IndexError) as exc:
             raise ModelError(
                 f"OpenVINO cannot load {model_dir.name} ({_first_line(exc)}). Try `--engine transformers`."

@@ -19,6 +19,7 @@ from pasquin.workspace import Workspace
 
 _MB: Final = 10**6
 _WEIGHTS_FACTOR: Final = 1.5
+_GRAPH: Final = ".openvino/openvino_model.bin"
 _OTHER_MB: Final = 300
 """Before a model was ever loaded it is taken to need its weights' files and half as much again, and this."""
 
@@ -133,8 +134,7 @@ class Shelf:
         if offer.megabytes:
             return offer.megabytes
         folder = self._workspace.model_dir(offer.name)
-        gguf = folder / "model.gguf"
-        files = [gguf] if gguf.exists() else list(folder.glob("model*.safetensors"))
+        files = [graph] if (graph := folder / _GRAPH).exists() else list(folder.glob("model*.safetensors"))
         return sum(file.stat().st_size for file in files) / _MB * _WEIGHTS_FACTOR + _OTHER_MB
 
 

@@ -33,7 +33,7 @@ from pasquin.records import Completion, Prompt, Sampling
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_PACKAGES: Final = ("openvino_genai", "openvino", "gguf", "tokenizers", "numpy")
+_PACKAGES: Final = ("openvino_genai", "openvino", "tokenizers", "numpy")
 _BLOCK: Final = 32
 """Tokens in a block of OpenVINO's key-value cache on the CPU."""
 _CACHE_BLOCKS: Final = 1_024

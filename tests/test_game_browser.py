@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import uvicorn
 
-from invented import HANDLES, add_candidates, make_corpus, make_game, posts, texts
+from invented import HANDLES, add_candidates, candidate_rows, make_corpus, make_game, posts, texts
 from pasquin.config import PlaySettings
 from pasquin.errors import UsageError
 from pasquin.play.static_site import PACK
@@ -25,7 +26,7 @@ from pasquin.server.app import create_app
 from pasquin.server.export import export_game
 from pasquin.server.pages import STATIC
 from pasquin.store import Store
-from pasquin.store.schema import metadata
+from pasquin.store.schema import candidates, metadata
 from pasquin.workspace import Workspace
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -257,11 +258,33 @@ def test_erasing_leads_back_to_the_first_screen(open_page: Callable[..., sync_ap
     start(page)
     page.keyboard.press("h")
     outcome(page).wait_for()
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     page.get_by_role("button", name="About this game").click()
     page.get_by_role("button", name="Erase my data").click()
     page.get_by_role("button", name="Yes, erase everything").click()
     page.get_by_role("button", name="Start playing").wait_for()
     assert page.context.cookies() == []
+    assert refused == []
+
+
+def test_many_accounts_leave_the_start_in_sight(open_page: Callable[..., sync_api.Page], tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path)
+    crowd = [f"person_{number}" for number in range(20)]
+    make_corpus(workspace, "crowd", posts(640, crowd))
+    store = Store.of(workspace)
+    add_candidates(store, "crowd", texts(160, start=640), accounts=crowd)
+    store.close()
+    with serving(workspace) as url:
+        page = open_page(url)
+        button = page.get_by_role("button", name="Start playing")
+        box = button.bounding_box()
+        assert box["y"] + box["height"] <= 800
+        assert page.get_by_role("radio").count() == 21
+        page.set_viewport_size({"width": 375, "height": 720})
+        button.scroll_into_view_if_needed()
+        start(page)
+        assert page.evaluate("window.scrollY") == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -445,3 +468,9 @@ def test_the_states_before_and_after_the_cards(open_page: Callable[..., sync_api
             if page.locator(".notice").count():
                 break
         assert "every card of “village”" in page.locator(".notice").inner_text()
+        later = [row | {"generation": "later"} for row in candidate_rows("village", texts(20, start=200))]
+        store = Store.of(workspace)
+        with store.write() as connection:
+            connection.execute(sa.insert(candidates), later)
+        store.close()
+        card(page).wait_for()  # without being asked for

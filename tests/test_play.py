@@ -603,6 +603,24 @@ def test_attention_checks_are_no_trials_and_count_in_no_score(workspace: Workspa
     assert read_back.failed_checks == checks == len(rows(store, attention_checks))
 
 
+def test_an_attention_check_neither_continues_nor_ends_an_endless_run(workspace: Workspace, store: Store) -> None:
+    make_game(workspace)
+    game = Game(workspace, store, settings=PlaySettings(attention_every=3))
+    _, player = start(game)
+    length, checks = 0, 0
+    while checks < 3:
+        trial = game.next_trial(player, "village", "endless")
+        assert trial.position == length
+        right = trial.check or player.trials[trial.id].origin
+        wrong = "model" if right == "human" else "human"
+        length += trial.check is None
+        checks += trial.check is not None
+        result = game.guess(player, trial.id, wrong if trial.check and checks % 2 else right, 900).result(WAIT)
+        assert result.run == length
+    game.close()
+    assert player.best_run == length > 0
+
+
 def test_bots_are_recognised_by_how_they_play() -> None:
     def played(times: list[int], guess: list[str], failed: int = 0) -> set[str]:
         answers = [Answered(said, ms, guess_mark(ms, ms)) for ms, said in zip(times, guess, strict=True)]

@@ -101,7 +101,7 @@ def serving(
         env=environment,
         preexec_fn=begin,
     )
-    watchdog = threading.Timer(120, process.kill)
+    watchdog = threading.Timer(3_600 if "SCHEMA_CASES" in os.environ else 120, process.kill)
     watchdog.start()
     try:
         assert process.stdout is not None
@@ -292,6 +292,9 @@ def test_models_take_turns_when_memory_is_short(server: Serving) -> None:
         ({"n": 64}, 400, "n"),
         ({"max_tokens": 0}, 400, "max_tokens"),
         ({"max_tokens": "many"}, 400, "max_tokens"),
+        ({"max_tokens": "4"}, 400, "max_tokens"),
+        ({"min_p": False}, 400, "min_p"),
+        ({"echo": "yes"}, 400, "echo"),
         ({"prompt": "\ud800"}, 400, "prompt"),
         ({"prompt": []}, 400, "prompt"),
         ({"prompt": [1, 2]}, 400, "prompt"),

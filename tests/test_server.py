@@ -177,6 +177,8 @@ def test_strange_requests_get_a_sentence_and_no_server_error(client: TestClient)
                 {"response_ms": -1},
                 {"response_ms": 1e300},
                 {"response_ms": "soon"},
+                {"response_ms": "5"},
+                {"response_ms": True},
                 {"extra": "<script>"},
                 {"trial": None},
             )

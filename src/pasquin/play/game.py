@@ -328,7 +328,7 @@ class Game:
             other=self._table.cards.get(trial.partner.item_key) if trial.partner else None,
             check=trial.check,
             score=player.score,
-            run=(trial.position or 0) + correct if trial.mode == "endless" and not trial.check else None,
+            run=(trial.position or 0) + (correct and not trial.check) if trial.mode == "endless" else None,
             best_run=player.best_run,
             day=self.day(player, trial.category) if trial.mode == "daily" else None,
             others=total - counted,

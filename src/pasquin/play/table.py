@@ -81,7 +81,7 @@ def deal(table: Table, ratings: Ratings, player: Player, deck: Deck, mode: Mode)
     if found is None:
         raise FinishedError(_finished(deck, player))
     if player.check_is_due(table.attention_every):
-        return (_check(player, deck.key, mode),)
+        return (_check(player, deck.key, mode, at if mode == "endless" else None),)
     card, drawn = found
     return (_issue(player, deck.key, card, drawn, mode, *((run, at) if mode == "endless" else (None, None))),)
 
@@ -153,7 +153,7 @@ def _issue(
     return trial
 
 
-def _check(player: Player, category: str, mode: Mode) -> LoadedTrial:
+def _check(player: Player, category: str, mode: Mode, position: int | None) -> LoadedTrial:
     trial = LoadedTrial(
         id=secrets.token_hex(16),
         category=category,
@@ -161,6 +161,7 @@ def _check(player: Player, category: str, mode: Mode) -> LoadedTrial:
         origin=COINS.choice(("human", "model")),
         shown_at=datetime.now(UTC),
         mode=mode,
+        position=position,
         check=True,
         shown_clock=time.monotonic(),
     )

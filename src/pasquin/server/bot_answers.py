@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pasquin.server.sign_in import SignedIn
 
-Uri = Annotated[str, Field(pattern=r"^(https://|at://)\S+$", max_length=2_000)]
+Uri = Annotated[str, Field(pattern=r"^(https://|at://)[^\u0000-\u0020\u007f-\u00a0]+$", max_length=2_000)]
 
 
 class _Answer(BaseModel):

@@ -45,7 +45,7 @@ export function GamePage() {
   const begun = () => queries.invalidateQueries({ queryKey: ["state"] });
   const erased = () => {
     about.close();
-    queries.removeQueries({ queryKey: ["round"] });
+    queries.setQueryData<GameState>(["state"], (now) => now && { ...now, score: null, player: null });
     void queries.invalidateQueries({ queryKey: ["state"] });
   };
 

@@ -2,7 +2,7 @@ import { Button } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 
-import { api, ApiError, type Answer, type Category, type Confidence as Level, type Mode, type Origin, type Reveal, type Score } from "../api";
+import { api, ApiError, type Answer, type Category, type Confidence as Level, type Mode, type Origin, type Reveal, type Score, serverless } from "../api";
 import { useWords } from "../i18n";
 import { categoryName } from "./categoryName";
 import { Choices } from "./Choices";
@@ -18,6 +18,7 @@ import { useKeys } from "./useKeys";
 import { useSlow } from "./useSlow";
 
 const RETRIES = 4;
+const ALL_SEEN_MS = 10_000;
 
 type Props = {
   category: Category;
@@ -46,8 +47,10 @@ export function Play({ category, mode, score: firstScore, bestRun: firstBest, on
     gcTime: 0,
     retry: (count, error) => count < 1 && isTransient(error),
     refetchInterval: (query) => {
-      const waiting = query.state.error ? isTransient(query.state.error) : mode === "daily" && query.state.data?.day === null;
-      return waiting ? 4_000 : false;
+      const { data, error } = query.state;
+      if (error) return isTransient(error) && 4_000;
+      if (!data || data.trial || serverless) return false;
+      return mode === "daily" ? data.day === null && 4_000 : ALL_SEEN_MS; // a model may be writing on
     },
   });
   const guess = useMutation({

@@ -11,7 +11,11 @@ type Props = { categories: Category[]; value: string; onChange: (key: string) =>
 /** The first screen: what this is, what is stored, and starting as consent. */
 export function StartScreen({ categories, value, onChange, onStarted }: Props) {
   const t = useWords();
-  const start = useMutation({ mutationFn: api.start, onSuccess: onStarted });
+  const started = () => {
+    window.scrollTo(0, 0); // the button may be far down, the game begins at the top
+    onStarted();
+  };
+  const start = useMutation({ mutationFn: api.start, onSuccess: started });
   return (
     <section className="start">
       <h1>{t("title")}</h1>

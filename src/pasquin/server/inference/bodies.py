@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+
+from pasquin.server.fields import Number, Whole
 
 MAX_TEXTS: Final = 128
 _MAX_PROMPT: Final = 20_000
@@ -25,7 +27,7 @@ def _encodable(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=_MAX_PROMPT), AfterValidator(_encodable)]
 Stop = Annotated[str, Field(min_length=1, max_length=_MAX_STOP), AfterValidator(_encodable)]
-_Zero = Annotated[float, Field(ge=0, le=0)]
+_Zero = Annotated[Number, Field(ge=0, le=0)]
 
 
 class StreamOptions(BaseModel):
@@ -33,8 +35,8 @@ class StreamOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    include_usage: bool = False
-    include_obfuscation: bool = False
+    include_usage: StrictBool = False
+    include_obfuscation: StrictBool = False
 
 
 class SharedBody(BaseModel):
@@ -43,16 +45,16 @@ class SharedBody(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: Annotated[str, Field(max_length=200)]
-    n: Annotated[int, Field(ge=1, le=MAX_TEXTS)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    n: Annotated[Whole, Field(ge=1, le=MAX_TEXTS)] | None = None
+    seed: Annotated[Whole, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
-    stream: bool | None = None
+    stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    min_p: Annotated[float, Field(ge=0, lt=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    temperature: Annotated[Number, Field(ge=0, le=100)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
+    min_p: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    max_tokens: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = None
     frequency_penalty: _Zero | None = None
     presence_penalty: _Zero | None = None
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
@@ -74,9 +76,9 @@ class CompletionBody(SharedBody):
     prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
     account: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_encodable)] | None = None
     about: Annotated[str, Field(max_length=200), AfterValidator(_encodable)] | None = None
-    logprobs: Annotated[int, Field(ge=0, le=1)] | None = None
-    echo: bool | None = None
-    best_of: Annotated[int, Field(ge=1, le=MAX_TEXTS)] | None = None
+    logprobs: Annotated[Whole, Field(ge=0, le=1)] | None = None
+    echo: StrictBool | None = None
+    best_of: Annotated[Whole, Field(ge=1, le=MAX_TEXTS)] | None = None
     suffix: Annotated[str, Field(max_length=0)] | None = None
 
     @property
@@ -122,7 +124,7 @@ class ChatBody(SharedBody):
     """`POST /v1/chat/completions`, for models whose tokenizer has a chat template."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=200)]
-    max_completion_tokens: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
+    max_completion_tokens: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = None
+    logprobs: StrictBool | None = None
+    top_logprobs: Annotated[Whole, Field(ge=0, le=0)] | None = None
     response_format: ResponseFormat | None = None

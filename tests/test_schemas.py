@@ -205,5 +205,5 @@ def test_running_bots_in_any_order(
 
     refused = [f"{RUN} {status}" for status in (502, 503)]
     seen = answers_in_sequence(schema_of(client), links, begin, refused=refused)
-    done = [f"POST {ENTRY}/{action} 204" for action in ("withdraw", "move", "edit", "resolve")]
-    came(seen, f"{SEEN} 200", f"{RUN} 200", f"{RUN} 502", f"GET {ENTRY}/receipt 200", *done)
+    done = [f"POST {ENTRY}/{action} 204" for action in ("withdraw", "move", "edit")]
+    came(seen, f"{SEEN} 200", f"{RUN} 200", f"{RUN} 502", *done)

@@ -19,7 +19,7 @@ from pasquin.curate.sheet import write_sheet
 from pasquin.errors import PasquinError
 from pasquin.lengths import BLUESKY_GRAPHEMES, X_WEIGHT
 from pasquin.server import interpreter
-from pasquin.server.fields import Number
+from pasquin.server.fields import NUMBER
 from pasquin.server.sign_in import PROBLEMS, CuratorDependency, SignedIn
 from pasquin.store import Store
 from pasquin.texts import normalise
@@ -135,7 +135,7 @@ class EntryBody(BaseModel):
     undoes: Key | None = None
     text: Annotated[str, Field(max_length=3_000)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None
-    seconds: Annotated[Number, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
+    seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), NUMBER] = 0.0
     via: Literal["card", "grid", "list"] = "card"
 
 
@@ -155,7 +155,7 @@ class PreferenceBody(BaseModel):
     key: Key
     better: Id
     worse: Id
-    seconds: Annotated[Number, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
+    seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), NUMBER] = 0.0
 
 
 class Outcome(_Answer):

@@ -23,7 +23,7 @@ from pasquin.play import (
 )
 from pasquin.play import Score as GameScore
 from pasquin.records import Mode
-from pasquin.server.fields import Whole
+from pasquin.server.fields import NUMBER
 from pasquin.server.limits import Limits
 from pasquin.server.quick import QuickRoute, invalid, quick, read_body
 from pasquin.server.setup import SetupStep, setup_step
@@ -129,7 +129,7 @@ class GuessBody(BaseModel):
 
     trial: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     guess: OriginName
-    response_ms: Annotated[Whole, Field(ge=0, le=86_400_000)]
+    response_ms: Annotated[int, Field(ge=0, le=86_400_000), NUMBER]
     confidence: Literal["sure", "unsure"] | None = None
 
 

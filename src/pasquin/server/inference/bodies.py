@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from pasquin.server.fields import Number, Whole
+from pasquin.server.fields import NUMBER
 
 MAX_TEXTS: Final = 128
 _MAX_PROMPT: Final = 20_000
@@ -27,7 +27,7 @@ def _encodable(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=_MAX_PROMPT), AfterValidator(_encodable)]
 Stop = Annotated[str, Field(min_length=1, max_length=_MAX_STOP), AfterValidator(_encodable)]
-_Zero = Annotated[Number, Field(ge=0, le=0)]
+_Zero = Annotated[float, Field(ge=0, le=0), NUMBER]
 
 
 class StreamOptions(BaseModel):
@@ -45,16 +45,16 @@ class SharedBody(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: Annotated[str, Field(max_length=200)]
-    n: Annotated[Whole, Field(ge=1, le=MAX_TEXTS)] | None = None
-    seed: Annotated[Whole, Field(ge=-(2**63), lt=2**63)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_TEXTS), NUMBER] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63), NUMBER] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    temperature: Annotated[Number, Field(ge=0, le=100)] | None = None
-    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
-    min_p: Annotated[Number, Field(ge=0, lt=1)] | None = None
-    max_tokens: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=100), NUMBER] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1), NUMBER] | None = None
+    top_k: Annotated[int, Field(ge=0, le=2**31 - 1), NUMBER] | None = None
+    min_p: Annotated[float, Field(ge=0, lt=1), NUMBER] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=2**31 - 1), NUMBER] | None = None
     frequency_penalty: _Zero | None = None
     presence_penalty: _Zero | None = None
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
@@ -76,9 +76,9 @@ class CompletionBody(SharedBody):
     prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
     account: Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_encodable)] | None = None
     about: Annotated[str, Field(max_length=200), AfterValidator(_encodable)] | None = None
-    logprobs: Annotated[Whole, Field(ge=0, le=1)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=1), NUMBER] | None = None
     echo: StrictBool | None = None
-    best_of: Annotated[Whole, Field(ge=1, le=MAX_TEXTS)] | None = None
+    best_of: Annotated[int, Field(ge=1, le=MAX_TEXTS), NUMBER] | None = None
     suffix: Annotated[str, Field(max_length=0)] | None = None
 
     @property
@@ -124,7 +124,7 @@ class ChatBody(SharedBody):
     """`POST /v1/chat/completions`, for models whose tokenizer has a chat template."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=200)]
-    max_completion_tokens: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=2**31 - 1), NUMBER] | None = None
     logprobs: StrictBool | None = None
-    top_logprobs: Annotated[Whole, Field(ge=0, le=0)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=0), NUMBER] | None = None
     response_format: ResponseFormat | None = None

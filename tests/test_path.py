@@ -89,7 +89,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     assert collected["new"] == 600
     prepared = run("prepare", "me", cwd=bot)
     assert prepared["kept"] + sum(prepared["dropped"].values()) == 600
-    trained = run("train", "me", "--model", tiny_model, "--steps", "60", "--learning-rate", "3e-3", cwd=bot)
+    trained = run("train", "me", "--model", tiny_model, "--steps", "200", "--learning-rate", "3e-3", cwd=bot)
     assert trained["bits_per_byte"]["after"] < trained["bits_per_byte"]["before"]
     made = run("generate", "me", "-n", "90", "--max-tokens", "60", "-o", "texts.txt", cwd=bot)
     assert made["candidates"] == 90, made

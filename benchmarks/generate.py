@@ -107,7 +107,8 @@ def openvino_top_k(folder: Path, sampling: dict[str, Any]) -> Turn:
     import openvino as ov
     import openvino_genai
 
-    from pasquin.engines.gguf_export import write_gguf, write_placeholder_tokenizer
+    from pasquin.engines.gguf_export import write_gguf
+    from pasquin.engines.gguf_tokenizer import write_placeholder_tokenizer
     from pasquin.post_format import PostFormat
 
     post_format = PostFormat.load(folder)

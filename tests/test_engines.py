@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -15,10 +16,11 @@ import pytest
 
 from pasquin.engines import Drawn, choose_engine, open_engine
 from pasquin.engines.decoding import Unfolding, completion
-from pasquin.engines.gguf_export import PRECISIONS, why_not, write_gguf
+from pasquin.engines.gguf_export import PRECISIONS, write_gguf
 from pasquin.engines.openvino_graph import FOLDER, MODEL, export_graph
 from pasquin.engines.vocabulary import FILE as VOCABULARY
 from pasquin.engines.vocabulary import has_output_tokens, output_tokens, write_output_tokens
+from pasquin.engines.weights import why_not
 from pasquin.errors import ModelError, UsageError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Prompt, Sampling
@@ -113,7 +115,7 @@ def log_probabilities(folder: Path, rows: list[list[int]], drawn: int) -> tuple[
     import openvino
     import openvino_genai
 
-    from pasquin.engines.gguf_export import write_placeholder_tokenizer
+    from pasquin.engines.gguf_tokenizer import write_placeholder_tokenizer
 
     scheduler = openvino_genai.SchedulerConfig()
     scheduler.num_kv_blocks = 64
@@ -204,6 +206,17 @@ for at, prompt in enumerate(json.loads(sys.argv[2])):
     assert ran.returncode == 0, ran.stderr[-2000:]
     said = [json.loads(line[5:]) for line in ran.stdout.splitlines() if line.startswith("said ")]
     return {at: (token, value) for at, token, value in said}
+
+
+@pytest.mark.parametrize("package", ["openvino_genai", "openvino", "gguf", "tokenizers", "numpy"])
+def test_openvino_without_a_package_it_imports_says_what_to_install(
+    model: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "pasquin.engines.openvino.find_spec", lambda name: None if name == package else importlib.util.find_spec(name)
+    )
+    with pytest.raises(ModelError, match=r"pip install 'pasquin\[openvino\]'"):
+        choose_engine(model, "openvino")
 
 
 @pytest.mark.parametrize("name", ["openvino", "transformers"])

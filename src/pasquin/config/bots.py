@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pasquin.config.reading import read_toml
+from pasquin.config.reading import first_mistake, read_toml
 from pasquin.errors import UsageError
 
 BOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -83,8 +83,7 @@ def load_bots(toml: Path) -> dict[str, BotSettings]:
         try:
             bots[name] = BotSettings.model_validate(table)
         except ValidationError as exc:
-            first = exc.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
+            field, first = first_mistake(exc)
             if first["type"] == "extra_forbidden":
                 known = ", ".join(BotSettings.model_fields)
                 raise UsageError(f"The bot `{name}` has no setting `{field}`; there are {known}.") from exc

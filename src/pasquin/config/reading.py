@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from pasquin.errors import UsageError
 
@@ -71,14 +72,19 @@ def load(
     try:
         return settings(**values)
     except ValidationError as exc:
-        first = exc.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name, first = first_mistake(exc)
         if first["type"] == "extra_forbidden":
             known = ", ".join(settings.model_fields)
             raise UsageError(f"There is no setting `{name}` for {stage}; there are {known}.") from exc
         raise UsageError(
             f"The {stage} setting `{name}` makes no sense: {first['msg']} (it is {first['input']!r})."
         ) from exc
+
+
+def first_mistake(exc: ValidationError) -> tuple[str, ErrorDetails]:
+    """The first setting that makes no sense (`table.key` inside a table), and what pydantic says of it."""
+    first = exc.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first
 
 
 def words(value: object) -> object:

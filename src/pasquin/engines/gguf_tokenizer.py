@@ -58,3 +58,23 @@ def _splitting(described: dict[str, Any]) -> str:
     if kinds == ["Split", "ByteLevel"] and r"\p{N}|" in str(steps[0].get("pattern")):
         return "qwen2"
     raise ModelError("This model's tokenizer splits text in a way that GGUF has no name for: it cannot be exported.")
+
+
+def write_placeholder_tokenizer(folder: Path) -> Path:
+    """A GGUF with a tokenizer of two tokens and no weights: OpenVINO GenAI wants one, and is never asked to use it."""
+    import gguf
+
+    path = folder / "tokenizer.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(["a", "b"])
+    writer.add_token_types([gguf.TokenType.CONTROL] * 2)
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

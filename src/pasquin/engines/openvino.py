@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pasquin.engines import COLDEST, Drawn
 from pasquin.engines.batches import complete
-from pasquin.engines.gguf_export import read_config, why_not, write_placeholder_tokenizer
+from pasquin.engines.gguf_tokenizer import write_placeholder_tokenizer
 from pasquin.engines.openvino_graph import export_graph, numbering
 from pasquin.engines.vocabulary import check_tokens, output_tokens
+from pasquin.engines.weights import head_size, key_heads, read_config, why_not
 from pasquin.errors import ModelError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Completion, Prompt, Sampling
@@ -33,7 +34,7 @@ from pasquin.records import Completion, Prompt, Sampling
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_PACKAGES: Final = ("openvino_genai", "openvino", "tokenizers", "numpy")
+_PACKAGES: Final = ("openvino_genai", "openvino", "gguf", "tokenizers", "numpy")
 _BLOCK: Final = 32
 """Tokens in a block of OpenVINO's key-value cache on the CPU."""
 _CACHE_BLOCKS: Final = 1_024
@@ -289,8 +290,7 @@ def _blocks_for(tokens: int) -> int:
 
 def _cache_blocks(config: dict[str, Any]) -> int:
     """Blocks of the cache: `_CACHE_BLOCKS`, or what a share of this machine's memory holds when that is less."""
-    heads = config.get("num_key_value_heads") or config["num_attention_heads"]
-    size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    heads, size = key_heads(config), head_size(config)
     block_bytes = 2 * config["num_hidden_layers"] * heads * (size + 8) * _BLOCK  # 8: a scale and a zero point each
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(64, min(_CACHE_BLOCKS, int(memory * _CACHE_SHARE / block_bytes)))

@@ -2,7 +2,7 @@
 
 OpenVINO GenAI reads GGUF, too, but makes of it a graph that takes longer to load and to run. The weights here are those
 of GGUF's Q8_0, without a zero point, and matrices that are multiplied with the same input are one. Covers what
-`gguf_export.why_not` lets through.
+`weights.why_not` lets through.
 
 Eight bits halve OpenVINO's memory (it unpacks float16 weights into float32) at a loss that docs/generate.md gives. The
 graph is one that GenAI's continuous batching can rewrite for its paged cache: attention over a state, which it removes
@@ -12,13 +12,24 @@ its output matrix has rows for them alone. It lies in a folder beside the weight
 
 from __future__ import annotations
 
+import json
 import tempfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pasquin.engines.gguf_export import read_config, read_weights, rotary, weights_stamp
-from pasquin.errors import ModelError, disk_errors
+from pasquin.engines.weights import (
+    PIECE,
+    check_vocabulary,
+    head_size,
+    key_heads,
+    read_config,
+    read_weights,
+    rotary_base,
+    weight_files,
+)
+from pasquin.errors import disk_errors
 from pasquin.workspace.files import sync
 
 if TYPE_CHECKING:
@@ -31,9 +42,8 @@ FOLDER: Final = ".openvino"
 """Hidden: neither synced nor handed on, as it can be made again."""
 MODEL: Final = "openvino_model.xml"
 """The name that GenAI looks for."""
+WEIGHTS: Final = "openvino_model.bin"
 _STAMP: Final = "source.txt"
-_PIECE: Final = 32
-"""Weights with a scale of their own. A row with one scale for all would be a tenth faster and twice as wrong."""
 _FORM: Final = "1"
 """Of the graph: one written in another form is made again."""
 _TOP: Final = ("embed_tokens.weight", "norm.weight", "lm_head.weight")
@@ -45,7 +55,7 @@ def export_graph(model_dir: Path, kept: Sequence[int] = ()) -> Path:
     `kept` are the tokens it can give, all when empty; `numbering` says how it numbers tokens then. Raises ModelError
     when the weights are missing, damaged or not finite, ResourceError on a full disk.
     """
-    folder, stamp = model_dir / FOLDER, f"{_FORM} {weights_stamp(model_dir, kept)}"
+    folder, stamp = model_dir / FOLDER, _stamp(model_dir, kept)
     if _stamp_of(folder) == stamp:
         return folder
     with disk_errors(f"write {folder}"), tempfile.TemporaryDirectory(prefix=".openvino", dir=model_dir) as place:
@@ -67,6 +77,15 @@ def numbering(kept: Sequence[int], size: int) -> list[int]:
     return [*kept, *(token for token in range(size) if token not in there)]
 
 
+def _stamp(model_dir: Path, kept: Sequence[int]) -> str:
+    """What the graph was made from: config and weight files by size and time of change: a hash costs a second."""
+    files = [model_dir / "config.json", *weight_files(model_dir)]
+    parts = [_FORM, *(f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files)]
+    if kept:
+        parts.append(f"tokens:{len(kept)}:{zlib.crc32(json.dumps(list(kept)).encode()):08x}")
+    return " ".join(parts)
+
+
 def _stamp_of(folder: Path) -> str | None:
     try:
         return (folder / _STAMP).read_text(encoding="utf-8") if (folder / MODEL).exists() else None
@@ -84,8 +103,6 @@ class _Weights:
     """A model's weights, matrices in eight bits already, and the graph over them."""
 
     def __init__(self, model_dir: Path, kept: Sequence[int]) -> None:
-        import numpy as np
-
         self._config, self._kept = read_config(model_dir), kept
         self._plain: dict[str, Array] = {}
         self._matrices: dict[str, tuple[Array, Array]] = {}
@@ -93,20 +110,11 @@ class _Weights:
             name = full.removeprefix("model.")
             if not (name in _TOP or name.startswith("layers.")) or name.endswith("inv_freq"):
                 continue
-            if not np.isfinite(tensor).all():
-                raise ModelError(
-                    f"The weights `{full}` are not finite: the training went wrong, train the model again."
-                )
             if tensor.ndim > 1:
                 self._matrices[name] = _eight_bits(tensor)
             else:
                 self._plain[name] = tensor
-        size, there = self._config["vocab_size"], len(self._matrices["embed_tokens.weight"][0])
-        if there != size:
-            raise ModelError(
-                f"The weights of {model_dir.name} know {there:,} tokens, its config.json says "
-                f"{size:,}: they do not belong together. Train the model again."
-            )
+        check_vocabulary(model_dir, len(self._matrices["embed_tokens.weight"][0]), self._config)
 
     def graph(self) -> openvino.Model:
         """Logits from `input_ids`, `attention_mask`, `position_ids` and `beam_idx`, as GenAI names them."""
@@ -151,9 +159,10 @@ class _Weights:
         import numpy as np
         from openvino import opset13 as op
 
-        size = self._head_size
-        theta = float(rotary(self._config).get("rope_theta") or self._config.get("rope_theta") or 10_000.0)
-        speeds = (1.0 / theta ** (np.arange(0, size, 2, dtype=np.float64) / size)).astype(np.float32)
+        size = head_size(self._config)
+        speeds = (1.0 / rotary_base(self._config) ** (np.arange(0, size, 2, dtype=np.float64) / size)).astype(
+            np.float32
+        )
         at = op.convert(op.unsqueeze(positions, np.int64(1)), "f32")
         half = op.transpose(op.matmul(op.constant(speeds.reshape(1, -1, 1)), at, False, False), np.array([0, 2, 1]))
         angles = op.concat([half, half], -1)
@@ -163,8 +172,7 @@ class _Weights:
         import numpy as np
         from openvino import opset13 as op
 
-        heads, size = self._config["num_attention_heads"], self._head_size
-        kv_heads = self._config.get("num_key_value_heads") or heads
+        heads, kv_heads, size = self._config["num_attention_heads"], key_heads(self._config), head_size(self._config)
         query, key, value = self._products(hidden, [at + name for name in ("q_proj", "k_proj", "v_proj")])
         query = _turned(self._heads(query, heads, at + "q_norm.weight"), turns, size)
         key = _turned(self._heads(key, kv_heads, at + "k_norm.weight"), turns, size)
@@ -183,7 +191,7 @@ class _Weights:
         import numpy as np
         from openvino import opset13 as op
 
-        split = op.reshape(rows, np.array([0, 0, heads, self._head_size]), True)
+        split = op.reshape(rows, np.array([0, 0, heads, head_size(self._config)]), True)
         return op.transpose(self._norm(split, norm) if norm in self._plain else split, np.array([0, 2, 1, 3]))
 
     def _products(self, hidden: Any, names: Sequence[str]) -> list[Any]:
@@ -209,10 +217,6 @@ class _Weights:
         spread = op.reduce_mean(op.power(hidden, np.float32(2)), np.array([-1]), True)
         root = op.sqrt(op.add(spread, np.float32(self._config["rms_norm_eps"])))
         return op.multiply(op.multiply(hidden, op.divide(np.float32(1), root)), op.constant(self._plain[name]))
-
-    @property
-    def _head_size(self) -> int:
-        return int(self._config.get("head_dim") or self._config["hidden_size"] // self._config["num_attention_heads"])
 
 
 class _State:
@@ -267,7 +271,7 @@ def _eight_bits(matrix: Array) -> tuple[Array, Array]:
     """Whole numbers from -127 to 127, [rows, columns / 32, 32], and a float16 scale for each 32 of a row."""
     import numpy as np
 
-    pieces = matrix.reshape(len(matrix), -1, _PIECE)
+    pieces = matrix.reshape(len(matrix), -1, PIECE)
     scales = np.abs(pieces).max(axis=2, keepdims=True) / 127
     whole = np.rint(np.divide(pieces, scales, out=np.zeros_like(pieces), where=scales > 0))
     return whole.astype(np.int8), scales.astype(np.float16)
@@ -279,5 +283,5 @@ def _wide(values: Array, scales: Array) -> Any:
     from openvino import opset13 as op
 
     scaled = op.multiply(op.convert(op.constant(values), "f16"), op.constant(scales))
-    rows = op.reshape(scaled, np.array([len(values), values.shape[1] * _PIECE]), False)
+    rows = op.reshape(scaled, np.array([len(values), values.shape[1] * PIECE]), False)
     return op.convert(rows, "f32")

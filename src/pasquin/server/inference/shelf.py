@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pasquin.config import ServeSettings, load, model_sampling
-from pasquin.engines import choose_engine
+from pasquin.engines import choose_engine, openvino_graph
 from pasquin.errors import ModelError, PasquinError
 from pasquin.server.inference.errors import ApiError, unavailable
 from pasquin.server.inference.process import ModelProcess
@@ -19,7 +19,6 @@ from pasquin.workspace import Workspace
 
 _MB: Final = 10**6
 _WEIGHTS_FACTOR: Final = 1.5
-_GRAPH: Final = ".openvino/openvino_model.bin"
 _OTHER_MB: Final = 300
 """Before a model was ever loaded it is taken to need its weights' files and half as much again, and this."""
 
@@ -134,7 +133,11 @@ class Shelf:
         if offer.megabytes:
             return offer.megabytes
         folder = self._workspace.model_dir(offer.name)
-        files = [graph] if (graph := folder / _GRAPH).exists() else list(folder.glob("model*.safetensors"))
+        files = (
+            [graph]
+            if (graph := folder / openvino_graph.FOLDER / openvino_graph.WEIGHTS).exists()
+            else list(folder.glob("model*.safetensors"))
+        )
         return sum(file.stat().st_size for file in files) / _MB * _WEIGHTS_FACTOR + _OTHER_MB
 
 

@@ -37,7 +37,7 @@ def test_nonsense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="seed"):
         load(TrainSettings, None)
     monkeypatch.setenv("PASQUIN_COLLECT_COLUMNS", "text=body")
-    with pytest.raises(UsageError, match="columns"):
+    with pytest.raises(UsageError, match="`columns` makes no sense: Expecting value"):
         load(CollectSettings, None)
 
 

@@ -84,6 +84,7 @@ def load(
 def first_mistake(exc: ValidationError) -> tuple[str, ErrorDetails]:
     """The first setting that makes no sense (`table.key` inside a table), and what pydantic says of it."""
     first = exc.errors()[0]
+    first["msg"] = first["msg"].removeprefix("Value error, ")  # pydantic's, before what a validator of ours says
     return ".".join(str(part) for part in first["loc"]), first
 
 

@@ -127,7 +127,8 @@ async def _invalid(request: Request, exc: Exception) -> Response:
     if first.get("type") == "extra_forbidden":
         message = f"Unrecognized request argument supplied: {field}"
         return _counted(request, ApiError(400, message, field, "unknown_parameter"))
-    message = f"`{field}` makes no sense: {first.get('msg', 'it is not as it should be')}."
+    reason = first.get("msg", "it is not as it should be").removeprefix("Value error, ")  # pydantic's own
+    message = f"`{field}` makes no sense: {reason}."
     return _counted(request, ApiError(400, message, field, "invalid_value"))
 
 

@@ -2,6 +2,7 @@
 
 llama.cpp splits text before BPE by rules that it knows by name (`tokenizer.ggml.pre`); the names of the families that
 Pasquin trains are told from `tokenizer.json` here. Source: the GGUF specification (ggml-org), section "Tokenizer".
+OpenVINO GenAI wants one, too, for a model that is given tokens: the smallest there is.
 """
 
 from __future__ import annotations

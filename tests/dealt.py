@@ -46,7 +46,7 @@ def deck_of(
             text = "a" * int(random.integers(40, 120))
             item = Item(key=key, origin=origin, category="village", text=text)
             cards[origin].append(Card(item, None, source, lot=lot(key)))
-    deck = make_deck("village", None, cards["human"], cards["model"], 8)
+    deck = make_deck("village", None, cards["human"], cards["model"], 8, "village")
     table = Table.of({"village": deck}, {}, PlaySettings(adapt=adapt, attention_every=0))
     return table, {card.item.key: float(random.normal(-ease, card_sd)) for card in table.cards.values()}
 

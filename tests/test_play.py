@@ -47,6 +47,7 @@ from pasquin.store.schema import (
     trials,
 )
 from pasquin.workspace import Workspace
+from pasquin.workspace.files import write_manifest
 
 WAIT = 10
 
@@ -294,6 +295,15 @@ def test_new_candidates_and_corpora_are_noticed(workspace: Workspace, store: Sto
     assert game.refresh()
     assert game.decks["village"].reason is None
     assert not game.refresh()
+    game.close()
+
+
+def test_a_game_without_texts_names_the_model_that_would_write_them(workspace: Workspace, store: Store) -> None:
+    make_corpus(workspace, "village", posts(200))
+    workspace.model_dir("village-gpt2").mkdir(parents=True)
+    write_manifest(workspace.model_dir("village-gpt2"), {"kind": "model", "corpus": "village"})
+    game = Game(workspace, store)
+    assert "Run `pasquin generate village-gpt2`" in game.decks["village"].reason
     game.close()
 
 

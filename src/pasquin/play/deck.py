@@ -148,18 +148,20 @@ def corpus_of(category: str) -> str:
     return category.partition("/")[0]
 
 
-def make_deck(corpus: str, account: str | None, human: list[Card], model: list[Card], min_items: int) -> Deck:
-    """The deck of a corpus, or of one account of it, out of its cards."""
+def make_deck(
+    corpus: str, account: str | None, human: list[Card], model: list[Card], min_items: int, writer: str
+) -> Deck:
+    """The deck of a corpus, or of one account of it, out of its cards; `writer` is the model that would write more."""
     key = corpus if account is None else f"{corpus}/{account}"
-    reason = _too_few(corpus, account, len(human), len(model), min_items)
+    reason = _too_few(corpus, account, len(human), len(model), min_items, writer)
     strata = () if reason else _strata(human, model)
     if not reason and not strata:
-        reason = f"The model's texts are never as long as the real posts. Run `pasquin generate {corpus}` for more."
+        reason = f"The model's texts are never as long as the real posts. Run `pasquin generate {writer}` for more."
     weights = list(itertools.accumulate(stratum.pairs for stratum in strata))
     return Deck(key, corpus, account, len(human), len(model), reason, strata, weights)
 
 
-def _too_few(corpus: str, account: str | None, human: int, model: int, min_items: int) -> str | None:
+def _too_few(corpus: str, account: str | None, human: int, model: int, min_items: int, writer: str) -> str | None:
     """Why a category with so many items of each origin cannot be played, and what to run; None when it can."""
     needed = f"{counted(min_items, 'is', 'are')} needed"
     if human < min_items:
@@ -170,7 +172,7 @@ def _too_few(corpus: str, account: str | None, human: int, model: int, min_items
     if model < min_items:
         option = f" --account {account}" if account else ""
         have = f"Only {counted(model, 'AI text is', 'AI texts are')} there" if model else "There are no AI texts yet"
-        return f"{have} and {needed}. Run `pasquin generate {corpus}{option}`."
+        return f"{have} and {needed}. Run `pasquin generate {writer}{option}`."
     return None
 
 

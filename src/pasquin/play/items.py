@@ -40,12 +40,13 @@ def build_decks(workspace: Workspace, store: Store, corpora: Collection[str], mi
         human = _human_cards(corpus, (post for post in posts if post.split == "test"))
         model = _model_cards(store, corpus, posts, {comparable(card.item.text) for card in human})
         human, model = _with_near(human, model)
-        decks[corpus] = make_deck(corpus, None, human, model, min_items)
+        writer = next(iter(workspace.models_of(corpus)), corpus)
+        decks[corpus] = make_deck(corpus, None, human, model, min_items, writer)
         accounts = sorted({card.account for card in human if card.account is not None})
         for account in accounts if len(accounts) > 1 else ():
             ours, theirs = ([card for card in cards if card.account == account] for cards in (human, model))
             if theirs or len(ours) >= min_items:
-                decks[f"{corpus}/{account}"] = make_deck(corpus, account, ours, theirs, min_items)
+                decks[f"{corpus}/{account}"] = make_deck(corpus, account, ours, theirs, min_items, writer)
     return decks
 
 

@@ -14,8 +14,9 @@ import asyncio
 import time
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from pasquin.errors import PasquinError, UsageError
 from pasquin.publish import publish
@@ -25,7 +26,7 @@ from pasquin.server.bots import BotName, Bots, BotsDependency, NotNowError, NotO
 from pasquin.server.limits import Limits
 from pasquin.server.sign_in import COOKIE, PROBLEMS, Problem, Sessions
 
-_BEARER: Final = "bearer "
+_SCHEME: Final = HTTPBearer(scheme_name="bot", description="A bot's token: `pasquin bot token`.", auto_error=False)
 _LATER_SECONDS: Final = 60
 _STATUS: Final = {"not_compliant": 409, "account_refused": 502, "not_sent": 503, "unsettled": 503, "clock": 503}
 _RATE: Final = 0.5
@@ -57,19 +58,20 @@ router = APIRouter(prefix="/api/bots", tags=["bots"])
     "/{name}/publish",
     responses=_REFUSED | _STUCK,
     response_model=BotPublished,
+    openapi_extra={"security": [{"curator": []}]},  # or the owner, signed in
 )
 async def trigger(
     request: Request,
     name: BotName,
     bots: BotsDependency,
-    authorization: Annotated[str | None, Header(max_length=300)] = None,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)],
     idempotency_key: Annotated[str | None, Header(pattern="^[ -~]{1,64}$")] = None,
     limit: Annotated[int | None, Query(ge=1, le=20)] = None,
 ) -> JSONResponse:
     """Publish what is due of a bot, and say what happened."""
     triggers: Triggers = request.app.state.triggers
     triggers.take(None, request.client.host if request.client else None)
-    await _let_in(request, name, bots, authorization)
+    await _let_in(request, name, bots, bearer.credentials if bearer else None)
     triggers.take(name, request.client.host if request.client else None)
     result = await asyncio.to_thread(_run, bots, name, idempotency_key, limit)
     if result is None:
@@ -113,21 +115,20 @@ def _sentence(result: dict[str, Any]) -> str:
     return f"{told}: {why}" if why else f"{told}."
 
 
-async def _let_in(request: Request, name: str, bots: Bots, authorization: str | None) -> None:
+async def _let_in(request: Request, name: str, bots: Bots, token: str | None) -> None:
     """Let the bot's token pass, or the owner. Raises TokenError, NotOwnerError, SignInError."""
-    if authorization is None and COOKIE in request.cookies:
+    if "authorization" not in request.headers and COOKIE in request.cookies:
         sessions: Sessions = request.app.state.sessions
         curator = await sessions.curator(request.cookies[COOKIE])
         if not curator.owner:
             raise NotOwnerError("Only the owner of this workspace may start a run.")
         await asyncio.to_thread(bots.there, name)
         return
-    if authorization is None or not authorization.lower().startswith(_BEARER):
+    if token is None:
         raise TokenError(
             f"A run needs the bot's token: `pasquin bot token {name}` makes one. Send it as a Bearer token."
         )
-    token = authorization[len(_BEARER) :].strip()
-    found = await asyncio.to_thread(bot_of_token, bots.store, token, list(bots.configured()))
+    found = await asyncio.to_thread(bot_of_token, bots.store, token.strip(), list(bots.configured()))
     if found is None:
         raise TokenError(f"This token starts nothing (any more). `pasquin bot token {name}` makes another.")
     if found != name:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.security import APIKeyCookie
 from pydantic import BaseModel, ConfigDict, Field
 
 from pasquin.play import (
@@ -242,8 +243,11 @@ async def _game(request: Request) -> Game:
     return running
 
 
-async def _player(request: Request) -> Player:
-    """The player of the cookie; PlayerError (401) when there is none."""
+_SCHEME: Final = APIKeyCookie(name=COOKIE, scheme_name="player", description="Who started to play.", auto_error=False)
+
+
+async def _player(request: Request, _: Annotated[str | None, Depends(_SCHEME)] = None) -> Player:
+    """The player of the cookie; PlayerError (401) when there is none. Quick routes call it without FastAPI."""
     running: Game = request.app.state.game
     token = request.cookies.get(COOKIE)
     if not token:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyCookie
 from pydantic import BaseModel, ConfigDict, Field
 
 from pasquin.config import CurateSettings
@@ -95,9 +96,12 @@ class Sessions:
         self._known.pop(token, None)
 
 
-async def _curator(request: Request) -> Curator:
+_SCHEME: Final = APIKeyCookie(name=COOKIE, scheme_name="curator", description="Who signed in.", auto_error=False)
+
+
+async def _curator(request: Request, token: Annotated[str | None, Depends(_SCHEME)]) -> Curator:
     sessions: Sessions = request.app.state.sessions
-    return await sessions.curator(request.cookies.get(COOKIE))
+    return await sessions.curator(token)
 
 
 CuratorDependency = Annotated[Curator, Depends(_curator)]

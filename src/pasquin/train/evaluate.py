@@ -28,6 +28,7 @@ class Validation:
     def __init__(self, posts: Sequence[EncodedPost], padding: int) -> None:
         """`padding` is the token that fills rows up."""
         self.bytes = sum(post.plain.text_bytes for post in posts)
+        self.tokens = sum(len(post.plain.ids) for post in posts)
         self.padding = padding
         self.plain = batches([post.plain for post in posts], _BATCH_TOKENS)
         self.conditioned = batches([post.conditioned for post in posts], _BATCH_TOKENS)

@@ -20,6 +20,7 @@ from pasquin.errors import CorpusError, Interrupted, ModelError, UsageError
 from pasquin.progress import Progress
 from pasquin.records import CorpusPost
 from pasquin.train import card
+from pasquin.train.batch_size import most_tokens
 from pasquin.train.checkpoint import (
     FOLDER,
     check_space,
@@ -213,7 +214,7 @@ def _run(
     way = plan(loss, settings, most, resuming=snapshot is not None, kept=kept if kept and kept[0] else None)
     if way.recompute:
         loss.use_recompute()
-    if way.recompute or way.micro_tokens < settings.batch_tokens:
+    if way.recompute or way.micro_tokens < most_tokens(settings):
         progress.say(
             f"Memory is short: batches are learned in parts of {way.micro_tokens:,} tokens"
             + (

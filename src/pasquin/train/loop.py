@@ -21,6 +21,7 @@ from pasquin.config import TrainSettings
 from pasquin.errors import ModelError
 from pasquin.progress import Progress, Task
 from pasquin.train.adamw import AdamW, Gradients
+from pasquin.train.batch_size import DEFAULT_EPOCHS, MOST_TOKENS, batch_tokens
 from pasquin.train.evaluate import PROBE_SAMPLES, PROBE_TOKENS, CopyProbe, Validation, sample
 from pasquin.train.examples import EncodedPost, Example, epoch_batches, tensors
 from pasquin.train.learner import Learner, peak_rate
@@ -35,8 +36,6 @@ EVALUATIONS: Final = 8
 EVALUATION_SHARE: Final = 0.06
 STEPS_BETWEEN: Final = 6
 """Steps between two evaluations of a run bounded by steps (at least two are made): one costs about as much."""
-DEFAULT_EPOCHS: Final = 4.0
-"""Passes over the posts when nothing bounds the run (patience usually ends it before)."""
 WARM_UP_STEPS: Final = 20
 COPYING_PATIENCE: Final = 2
 """Evaluations running at which too much is copied before training stops: a single one may be chance."""
@@ -63,6 +62,7 @@ class RunState:
     stale: int = 0
     copying: int = 0
     broken: int = 0
+    batch_tokens: int = MOST_TOKENS
     micro_tokens: int = 0
     recompute: bool = False
     evaluations: int = 0
@@ -108,7 +108,7 @@ class Run:
         began = time.monotonic()
         bits = self.validation.bits_per_byte(self.loss)
         cost = time.monotonic() - began
-        self.state = RunState(before=bits, best_bits=math.inf)
+        self.state = RunState(before=bits, best_bits=math.inf, batch_tokens=self._batch_tokens(cost))
         self._use_way()
         least = self._least_between(cost)
         # By steps and not by the clock here, as a run bounded by steps must be the same wherever it is repeated.
@@ -117,6 +117,11 @@ class Run:
         self.state.history.append(self._entry(None, bits))
         self.evaluated(self.state.history)
         self.progress.say(f"Before training: {bits:.3f} bits per byte on held-out posts.")
+
+    def _batch_tokens(self, cost: float) -> int:
+        """The token budget of a step, after an evaluation of `cost` seconds."""
+        epoch = sum(len(post.conditioned.ids) for post in self.posts)
+        return batch_tokens(self.settings, epoch, self.validation.tokens / max(cost, 1e-9))
 
     def _least_between(self, cost: float) -> float:
         """The share of the budget from one evaluation of `cost` seconds to the next; 0 when no clock bounds the run."""
@@ -231,7 +236,7 @@ class Run:
                 epoch,
                 epoch_batches(
                     self.posts,
-                    given.batch_tokens,
+                    self.state.batch_tokens,
                     given.condition_dropout,
                     given.seed,
                     epoch,

@@ -21,6 +21,7 @@ import torch
 
 from pasquin.config import TrainSettings
 from pasquin.errors import ResourceError
+from pasquin.train.batch_size import most_tokens
 from pasquin.train.learner import Learner
 from pasquin.train.loss import Loss
 
@@ -50,7 +51,7 @@ def plan(
     resuming: bool = False,
     kept: tuple[int, bool] | None = None,
 ) -> Plan:
-    """The first way to learn batches of `settings.batch_tokens` that fits in memory; rows have up to `longest` tokens.
+    """The first way to learn the largest batches a run may have that fits in memory; rows have up to `longest` tokens.
 
     `kept` is the (micro_tokens, recompute) of a resumed run, tried first so that it ends with the same weights. Call it
     before optimizer and copies exist. Raises ResourceError when nothing fits.
@@ -64,7 +65,7 @@ def plan(
     other = _evaluation(loss) + (12 * _learned(loss.learner) if resuming else 0)
     needs: dict[bool, Callable[[int], int]] = {}
     least = 0
-    for micro, recompute in _ways(settings.batch_tokens, longest, kept):
+    for micro, recompute in _ways(most_tokens(settings), longest, kept):
         if recompute not in needs:
             needs[recompute] = _batch_memory(loss, longest, recompute)
         added = stays + max(needs[recompute](micro), other)

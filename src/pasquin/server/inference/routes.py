@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import Receive, Scope, Send
 
 from pasquin.metrics import Gauge
@@ -33,26 +34,33 @@ async def _service(request: Request) -> Service:
 ServiceDependency = Annotated[Service, Depends(_service)]
 
 
-async def _caller(request: Request, service: ServiceDependency) -> Caller:
+_OPEN: dict[str, Any] = {"security": [{}]}
+"""A server that only this machine reaches asks for no key."""
+_SCHEME = HTTPBearer(scheme_name="key", description="An API key, where the server asks for one.", auto_error=False)
+
+
+async def _caller(
+    request: Request, service: ServiceDependency, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
+) -> Caller:
     return service.access.caller(request.headers.get("authorization"), request.headers.get("host", ""))
 
 
 CallerDependency = Annotated[Caller, Depends(_caller)]
 
 
-@router.get("/models")
+@router.get("/models", openapi_extra=_OPEN)
 async def models(service: ServiceDependency, caller: CallerDependency) -> dict[str, Any]:
     """The models that can be asked for, loaded or not."""
     return {"object": "list", "data": [_model(offer) for offer in service.shelf.offers.values()]}
 
 
-@router.get("/models/{name}")
+@router.get("/models/{name}", openapi_extra=_OPEN)
 async def model(name: str, service: ServiceDependency, caller: CallerDependency) -> dict[str, Any]:
     """One of them."""
     return _model(service.shelf.offer(name))
 
 
-@router.post("/completions", responses=_STREAM)
+@router.post("/completions", responses=_STREAM, openapi_extra=_OPEN)
 async def completions(
     request: Request, body: CompletionBody, service: ServiceDependency, caller: CallerDependency
 ) -> Response:
@@ -65,7 +73,7 @@ async def completions(
     return await _answer(request, service, caller, body, prompts, shape)
 
 
-@router.post("/chat/completions", responses=_STREAM)
+@router.post("/chat/completions", responses=_STREAM, openapi_extra=_OPEN)
 async def chat_completions(
     request: Request, body: ChatBody, service: ServiceDependency, caller: CallerDependency
 ) -> Response:

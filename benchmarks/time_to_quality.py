@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import time
 
 from pasquin.records import CorpusPost
+from pasquin.threads import spin_briefly
 from train import open_run, read_posts
 
 HELD_OUT = 300
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the old recipe trains 100 s instead of 420")
     quick = parser.parse_args().quick
     seconds = 100.0 if quick else 420.0
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    spin_briefly()
     from pasquin.train.memory import kept_memory
 
     posts = read_posts()

@@ -29,6 +29,7 @@ from typing import Any
 
 from pasquin.records import CorpusPost
 from pasquin.texts import normalise, remove_links
+from pasquin.threads import spin_briefly
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "tweets" / "vc.jsonl.gz"
 POSTS = 6_000
@@ -148,10 +149,8 @@ def limit(_: list[CorpusPost]) -> Iterator[int]:
 
 def _child(connection: Connection, which: str, posts: list[CorpusPost]) -> None:
     """Take turns: receive seconds, make steps for about that long, send (tokens, seconds, peak MB)."""
-    import os
-
     if which == "ours":
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        spin_briefly()
     steps = {"ours": ours, "plain": plain, "limit": limit}[which](posts)
     next(steps)
     for _ in range(2):

@@ -17,7 +17,7 @@ import pytest
 from pasquin.engines import Drawn, choose_engine, open_engine
 from pasquin.engines.decoding import Unfolding, completion
 from pasquin.engines.gguf_export import PRECISIONS, write_gguf
-from pasquin.engines.openvino_graph import FOLDER, MODEL, export_graph
+from pasquin.engines.openvino_graph import FOLDER, MODEL, WIDE_FOLDER, export_graph, has_tiles
 from pasquin.engines.vocabulary import FILE as VOCABULARY
 from pasquin.engines.vocabulary import has_output_tokens, output_tokens, write_output_tokens
 from pasquin.engines.weights import why_not
@@ -109,7 +109,7 @@ def test_what_gguf_would_lose_is_left_to_another_engine(model: Path, setting: di
     assert word in str(why_not(config | setting))
 
 
-def log_probabilities(folder: Path, rows: list[list[int]], drawn: int) -> tuple[Any, list[list[int]]]:
+def log_probabilities(folder: Path, rows: list[list[int]], drawn: int, wide: bool) -> tuple[Any, list[list[int]]]:
     """What OpenVINO gives the tokens it draws behind each of `rows`, in float32, and those tokens."""
     import numpy as np
     import openvino
@@ -121,7 +121,8 @@ def log_probabilities(folder: Path, rows: list[list[int]], drawn: int) -> tuple[
     scheduler.num_kv_blocks = 64
     tokenizer = openvino_genai.Tokenizer(write_placeholder_tokenizer(folder))
     exact = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-    pipeline = openvino_genai.ContinuousBatchingPipeline(export_graph(folder), tokenizer, scheduler, "CPU", **exact)
+    graph = export_graph(folder, wide=wide)
+    pipeline = openvino_genai.ContinuousBatchingPipeline(graph, tokenizer, scheduler, "CPU", **exact)
     config = openvino_genai.GenerationConfig(
         max_new_tokens=drawn, do_sample=True, ignore_eos=True, logprobs=1, apply_chat_template=False
     )
@@ -136,8 +137,9 @@ def log_probabilities(folder: Path, rows: list[list[int]], drawn: int) -> tuple[
     return np.array([list(output.generated_log_probs) for output in outputs]), made
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("kind", ["llama", "untied", "qwen2", "qwen3"])
-def test_the_graph_is_the_same_model(kind: str, tiny_model: Path, model: Path, tmp_path: Path) -> None:
+def test_the_graph_is_the_same_model(kind: str, wide: bool, tiny_model: Path, model: Path, tmp_path: Path) -> None:
     """Log-probabilities of OpenVINO in float32, and of llama.cpp, agree with transformers'."""
     import numpy as np
     import torch
@@ -165,7 +167,7 @@ def test_the_graph_is_the_same_model(kind: str, tiny_model: Path, model: Path, t
         made[kind]().save_pretrained(source)
     folder = sharpened(source, tmp_path / "model")
     rows = [[1, 9 + at, 30 + 3 * at] for at in range(8)]
-    ours, tokens = log_probabilities(folder, rows, drawn=12)
+    ours, tokens = log_probabilities(folder, rows, 12, wide)
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     whole = torch.tensor([row + drawn for row, drawn in zip(rows, tokens, strict=True)])
     with torch.no_grad():
@@ -217,6 +219,17 @@ def test_openvino_without_a_package_it_imports_says_what_to_install(
     )
     with pytest.raises(ModelError, match=r"pip install 'pasquin\[openvino\]'"):
         choose_engine(model, "openvino")
+
+
+def test_sixteen_bits_are_for_processors_with_tiles(tmp_path: Path) -> None:
+    told = tmp_path / "cpuinfo"
+    told.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16 amx_bf16 amx_tile\n\nprocessor\t: 1\n")
+    assert has_tiles(told)
+    told.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16\n")
+    assert not has_tiles(told)
+    told.write_text("processor\t: 0\nFeatures\t: asimd\n")  # another kind of machine
+    assert not has_tiles(told)
+    assert not has_tiles(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("name", ["openvino", "transformers"])
@@ -474,7 +487,8 @@ def test_the_graph_is_made_again_when_the_weights_change(tiny_model: Path, tmp_p
     assert export_graph(folder, [2, 7, 9]).stat().st_ino != again
     (folder / FOLDER / MODEL).unlink()
     assert (export_graph(folder) / MODEL).stat().st_size > 1_000
-    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [FOLDER]
+    assert export_graph(folder, wide=True) == export_graph(folder, wide=True)
+    assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == {FOLDER, WIDE_FOLDER}
 
 
 @pytest.mark.parametrize("name", ["openvino", "transformers"])

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pasquin.engines import COLDEST, Drawn
 from pasquin.engines.batches import complete
 from pasquin.engines.gguf_tokenizer import write_placeholder_tokenizer
-from pasquin.engines.openvino_graph import export_graph, numbering
+from pasquin.engines.openvino_graph import export_graph, has_tiles, numbering
 from pasquin.engines.vocabulary import check_tokens, output_tokens
 from pasquin.engines.weights import head_size, key_heads, read_config, why_not
 from pasquin.errors import ModelError
@@ -101,8 +101,8 @@ class OpenVINO:
     def open(model_dir: Path, batch: int | None = None) -> OpenVINO:
         """Load the model, writing its graph beside it first where that is missing or out of date.
 
-        With `batch` (see `EngineEntry.open`) there are no idle neighbours, and the cache is as large as that many
-        posts: a text may then depend on its neighbours.
+        With `batch` (see `EngineEntry.open`) weights have eight bits, there are no idle neighbours, and the cache is
+        as large as that many posts: a text may then depend on its neighbours.
 
         Raises ModelError when the model is unfinished, damaged or refused by OpenVINO.
         """
@@ -112,7 +112,7 @@ class OpenVINO:
         post_format, tokenizer = PostFormat.load(model_dir), load_tokenizer(model_dir)
         check_tokens(model_dir, tokenizer, post_format.end_id, config["vocab_size"])
         kept = output_tokens(model_dir, config["vocab_size"], post_format.end_id)
-        graph = export_graph(model_dir, kept)
+        graph = export_graph(model_dir, kept, wide=batch is None and has_tiles())
         scheduler = openvino_genai.SchedulerConfig()
         most = _cache_blocks(config)
         served = (batch or 0) * _blocks_for(_SERVED_TOKENS) + _blocks_for(_STEP_TOKENS)

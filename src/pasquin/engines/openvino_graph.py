@@ -1,13 +1,16 @@
-"""A Hugging Face model directory written as OpenVINO's own format, in eight bits: what the `openvino` engine runs.
+"""A Hugging Face model directory written as OpenVINO's own format: what the `openvino` engine runs.
 
-OpenVINO GenAI reads GGUF, too, but makes of it a graph that takes longer to load and to run. The weights here are those
-of GGUF's Q8_0, without a zero point, and matrices that are multiplied with the same input are one. Covers what
-`weights.why_not` lets through.
+OpenVINO GenAI reads GGUF, too, but makes of it a graph that takes longer to load and to run. Matrices that are
+multiplied with the same input are one here. Covers what `weights.why_not` lets through.
 
-Eight bits halve OpenVINO's memory (it unpacks float16 weights into float32) at a loss that docs/generate.md gives. The
-graph is one that GenAI's continuous batching can rewrite for its paged cache: attention over a state, which it removes
-together with the mask. It may score some tokens only (`vocabulary`): these come first in its numbering of tokens, and
-its output matrix has rows for them alone. It lies in a folder beside the weights, made again when they change.
+Weights have eight bits, those of GGUF's Q8_0, at a loss that docs/generate.md gives: that halves OpenVINO's memory (it
+unpacks float16 weights into float32), and quickly multiplies single rows. Processors whose tiles multiply bfloat16
+(`has_tiles`) unpack eight bits at every step, and are quicker at many rows with sixteen.
+
+The graph is one that GenAI's continuous batching can rewrite for its paged cache: attention over a state, which it
+removes together with the mask. It may score some tokens only (`vocabulary`): these come first in its numbering of
+tokens, and its output matrix has rows for them alone. It lies in a folder beside the weights, made again when they
+change.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import tempfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ".openvino"
 """Hidden: neither synced nor handed on, as it can be made again."""
+WIDE_FOLDER: Final = ".openvino-16"
+"""The same for weights of sixteen bits."""
 MODEL: Final = "openvino_model.xml"
 """The name that GenAI looks for."""
 WEIGHTS: Final = "openvino_model.bin"
@@ -49,19 +55,31 @@ _FORM: Final = "1"
 _TOP: Final = ("embed_tokens.weight", "norm.weight", "lm_head.weight")
 
 
-def export_graph(model_dir: Path, kept: Sequence[int] = ()) -> Path:
-    """The folder `.openvino` in `model_dir`, written when it is not there, or the weights or `kept` have changed since.
+def has_tiles(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor multiplies bfloat16 in tiles (Intel's AMX); False where that cannot be known."""
+    try:
+        flags = next(
+            line for line in cpuinfo.read_text(encoding="ascii", errors="replace").splitlines() if "flags" in line
+        )
+    except (OSError, StopIteration):
+        return False
+    return "amx_bf16" in flags.split()
 
-    `kept` are the tokens it can give, all when empty; `numbering` says how it numbers tokens then. Raises ModelError
-    when the weights are missing, damaged or not finite, ResourceError on a full disk.
+
+def export_graph(model_dir: Path, kept: Sequence[int] = (), *, wide: bool = False) -> Path:
+    """The folder with the graph in `model_dir`, written when it is not there, or the weights or `kept` have changed.
+
+    `kept` are the tokens it can give, all when empty; `numbering` says how it numbers tokens then. Weights have eight
+    bits, or sixteen when `wide`. Raises ModelError when the weights are missing, damaged or not finite, ResourceError
+    on a full disk.
     """
-    folder, stamp = model_dir / FOLDER, _stamp(model_dir, kept)
+    folder, stamp = model_dir / (WIDE_FOLDER if wide else FOLDER), _stamp(model_dir, kept)
     if _stamp_of(folder) == stamp:
         return folder
     with disk_errors(f"write {folder}"), tempfile.TemporaryDirectory(prefix=".openvino", dir=model_dir) as place:
         made, old = Path(place) / "made", Path(place) / "old"
         made.mkdir()
-        _save(_Weights(model_dir, kept).graph(), made / MODEL)
+        _save(_Weights(model_dir, kept, wide).graph(), made / MODEL)
         (made / _STAMP).write_text(stamp, encoding="utf-8")
         for path in (*made.iterdir(), made):
             sync(path)
@@ -99,22 +117,53 @@ def _save(model: openvino.Model, path: Path) -> None:
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
-class _Weights:
-    """A model's weights, matrices in eight bits already, and the graph over them."""
+@dataclass(frozen=True)
+class _Matrix:
+    """Float16 numbers [rows, columns], or whole ones [rows, columns / 32, 32] with a float16 scale for each 32."""
 
-    def __init__(self, model_dir: Path, kept: Sequence[int]) -> None:
+    values: Array
+    scales: Array | None = None
+
+    def rows(self, order: Sequence[int]) -> _Matrix:
+        """Some of the rows, in this order."""
+        return _Matrix(self.values[order], None if self.scales is None else self.scales[order])
+
+    def node(self) -> Any:
+        """The matrix inside the graph, [rows, columns]; OpenVINO multiplies with it as it is."""
+        import numpy as np
+        from openvino import opset13 as op
+
+        if self.scales is None:
+            return op.convert(op.constant(self.values), "f32")
+        scaled = op.multiply(op.convert(op.constant(self.values), "f16"), op.constant(self.scales))
+        rows = op.reshape(scaled, np.array([len(self.values), self.values.shape[1] * PIECE]), False)
+        return op.convert(rows, "f32")
+
+    @staticmethod
+    def stacked(parts: Sequence[_Matrix]) -> _Matrix:
+        """The rows of several matrices of one kind."""
+        import numpy as np
+
+        scales = [part.scales for part in parts if part.scales is not None]
+        return _Matrix(np.concatenate([part.values for part in parts]), np.concatenate(scales) if scales else None)
+
+
+class _Weights:
+    """A model's weights, matrices in the bits of the graph already, and the graph over them."""
+
+    def __init__(self, model_dir: Path, kept: Sequence[int], wide: bool) -> None:
         self._config, self._kept = read_config(model_dir), kept
         self._plain: dict[str, Array] = {}
-        self._matrices: dict[str, tuple[Array, Array]] = {}
+        self._matrices: dict[str, _Matrix] = {}
         for full, tensor in read_weights(model_dir):
             name = full.removeprefix("model.")
             if not (name in _TOP or name.startswith("layers.")) or name.endswith("inv_freq"):
                 continue
             if tensor.ndim > 1:
-                self._matrices[name] = _eight_bits(tensor)
+                self._matrices[name] = _sixteen_bits(tensor) if wide else _eight_bits(tensor)
             else:
                 self._plain[name] = tensor
-        check_vocabulary(model_dir, len(self._matrices["embed_tokens.weight"][0]), self._config)
+        check_vocabulary(model_dir, len(self._matrices["embed_tokens.weight"].values), self._config)
 
     def graph(self) -> openvino.Model:
         """Logits from `input_ids`, `attention_mask`, `position_ids` and `beam_idx`, as GenAI names them."""
@@ -127,8 +176,8 @@ class _Weights:
         for name, node in named.items():
             node.set_friendly_name(name)
             node.output(0).set_names({name})
-        values, scales = self._rows("embed_tokens.weight", every=True)
-        hidden = op.gather(_wide(values, scales), op.convert(named["input_ids"], "i32"), np.int32(0))
+        embedding = self._rows("embed_tokens.weight", every=True).node()
+        hidden = op.gather(embedding, op.convert(named["input_ids"], "i32"), np.int32(0))
         turns = self._turns(named["position_ids"])
         mask = op.convert(op.unsqueeze(named["attention_mask"], np.array([1, 2])), "boolean")
         state = _State(named["beam_idx"], named["input_ids"], mask)
@@ -141,18 +190,17 @@ class _Weights:
             [down] = self._products(op.multiply(op.swish(gate), up), [at + "mlp.down_proj"])
             hidden = op.add(hidden, down)
         tied = self._config.get("tie_word_embeddings")
-        values, scales = self._rows("embed_tokens.weight" if tied else "lm_head.weight")
-        logits = op.matmul(self._norm(hidden, "norm.weight"), _wide(values, scales), False, True)
+        head = self._rows("embed_tokens.weight" if tied else "lm_head.weight").node()
+        logits = op.matmul(self._norm(hidden, "norm.weight"), head, False, True)
         logits.output(0).set_names({"logits"})
         return openvino.Model([op.result(logits)], state.sinks, list(named.values()), "model")
 
-    def _rows(self, name: str, every: bool = False) -> tuple[Array, Array]:
+    def _rows(self, name: str, every: bool = False) -> _Matrix:
         """A matrix with a row for each token: of those that are kept, or of `every` one, in the graph's numbering."""
-        values, scales = self._matrices[name]
+        matrix = self._matrices[name]
         if not self._kept:
-            return values, scales
-        order = numbering(self._kept, len(values)) if every else list(self._kept)
-        return values[order], scales[order]
+            return matrix
+        return matrix.rows(numbering(self._kept, len(matrix.values)) if every else list(self._kept))
 
     def _turns(self, positions: Any) -> tuple[Any, Any]:
         """Cosine and sine of every position's angles, [batch, 1, length, head size]."""
@@ -200,14 +248,13 @@ class _Weights:
         from openvino import opset13 as op
 
         parts = [self._matrices[f"{name}.weight"] for name in names]
-        values, scales = (np.concatenate(side) for side in zip(*parts, strict=True))
-        made = op.matmul(hidden, _wide(values, scales), False, True)
+        made = op.matmul(hidden, _Matrix.stacked(parts).node(), False, True)
         biases = [self._plain[f"{name}.bias"] for name in names if f"{name}.bias" in self._plain]
         if biases:
             made = op.add(made, op.constant(np.concatenate(biases)))
         if len(parts) == 1:
             return [made]
-        lengths = np.array([len(rows) for rows, _ in parts])
+        lengths = np.array([len(part.values) for part in parts])
         return list(op.variadic_split(made, np.int64(-1), lengths).outputs())
 
     def _norm(self, hidden: Any, name: str) -> Any:
@@ -267,21 +314,18 @@ def _turned(rows: Any, turns: tuple[Any, Any], size: int) -> Any:
     return op.add(op.multiply(rows, turns[0]), op.multiply(across, turns[1]))
 
 
-def _eight_bits(matrix: Array) -> tuple[Array, Array]:
-    """Whole numbers from -127 to 127, [rows, columns / 32, 32], and a float16 scale for each 32 of a row."""
+def _eight_bits(matrix: Array) -> _Matrix:
+    """Whole numbers from -127 to 127 and their scales."""
     import numpy as np
 
     pieces = matrix.reshape(len(matrix), -1, PIECE)
     scales = np.abs(pieces).max(axis=2, keepdims=True) / 127
     whole = np.rint(np.divide(pieces, scales, out=np.zeros_like(pieces), where=scales > 0))
-    return whole.astype(np.int8), scales.astype(np.float16)
+    return _Matrix(whole.astype(np.int8), scales.astype(np.float16))
 
 
-def _wide(values: Array, scales: Array) -> Any:
-    """Such a matrix inside the graph, [rows, columns]; OpenVINO multiplies with it as it is."""
+def _sixteen_bits(matrix: Array) -> _Matrix:
     import numpy as np
-    from openvino import opset13 as op
 
-    scaled = op.multiply(op.convert(op.constant(values), "f16"), op.constant(scales))
-    rows = op.reshape(scaled, np.array([len(values), values.shape[1] * PIECE]), False)
-    return op.convert(rows, "f32")
+    most = np.finfo(np.float16).max
+    return _Matrix(matrix.clip(-most, most).astype(np.float16))

@@ -10,7 +10,6 @@ turns a token, in float32 hardly ever.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from pasquin.engines.vocabulary import check_tokens
 from pasquin.errors import ModelError, ResourceError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.records import Completion, Prompt, Sampling
+from pasquin.threads import spin_briefly
 
 if TYPE_CHECKING:
     import torch
@@ -59,8 +59,7 @@ class Transformers:
 
         Raises ModelError when it is damaged or not a causal language model, ResourceError when memory is short.
         """
-        # Threads that wait by spinning are several times slower beside any other program; read when torch is loaded.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        spin_briefly()
         import torch
         import transformers
         from safetensors import SafetensorError

@@ -13,13 +13,13 @@ Not covered: several GPUs, models that do not fit in memory, quantised training.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from pasquin.config import TrainSettings
 from pasquin.counts import counted
 from pasquin.errors import CorpusError, Interrupted, UsageError
 from pasquin.progress import Progress, Silent
+from pasquin.threads import spin_briefly
 from pasquin.workers import open_workers
 from pasquin.workspace import Workspace, check_name
 
@@ -68,9 +68,7 @@ def train(
     settings = settings or TrainSettings()
     manifest = workspace.corpus_manifest(corpus)
     posts = _posts(workspace, corpus)
-    # Threads that wait by spinning make training several times slower beside any other busy program. OpenMP reads this
-    # once, when torch is first imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    spin_briefly()
     from pasquin.train.execution import execute
 
     try:
@@ -95,7 +93,7 @@ def _from_feedback(
     parent = check_name(parent, "model")
     name = check_name(name or f"{parent}-liked", "model")
     posts = _posts(workspace, corpus)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    spin_briefly()
     from pasquin.train.feedback import learn_from_feedback
 
     with workspace.lock(f"train-{name}"):

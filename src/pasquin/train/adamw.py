@@ -1,7 +1,8 @@
 """AdamW (Loshchilov and Hutter 2019) over float32 weights whose gradients and working copies may be bfloat16.
 
-Weights are updated in pieces that stay in the processor's cache: a piece of gradient is widened, the update done by
-torch's own kernel, and the new weights narrowed into the copy the next step computes with, in one visit each.
+Weights are updated in pieces that stay in the processor's cache: a piece of gradient is widened into an array that is
+used again for each, the update done by torch's own kernel, which also scales the gradient, and the new weights narrowed
+into the copy the next step computes with, in one visit each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ BETAS: Final = (0.9, 0.98)
 WEIGHT_DECAY: Final = 0.01
 LARGEST_NORM: Final = 1.0
 """Gradients are scaled down to this norm when theirs, all together, is larger."""
-_PIECE: Final = 1 << 19
+_PIECE: Final = 1 << 18
 
 Gradients = Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
 """For each weight its gradient and, where there is one, the copy of it that follows it."""
@@ -47,23 +48,24 @@ class AdamW:
 
         Nothing changes when the norm is not a finite number.
         """
-        norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient, _ in gradients.values()]
-        norm = float(torch.linalg.vector_norm(torch.stack([each.cpu() for each in norms])))
+        norms = [torch.linalg.vector_norm(gradient) for gradient, _ in gradients.values()]
+        norm = float(torch.linalg.vector_norm(torch.stack([each.float().cpu() for each in norms])))
         if not norm < float("inf"):
             return norm
-        divisor = torch.tensor(max(1.0, norm / LARGEST_NORM))
         before = self.steps.clone()
+        device = next(iter(self.first.values())).device
+        divisor, wide = torch.tensor(max(1.0, norm / LARGEST_NORM), device=device), torch.empty(_PIECE, device=device)
         for name, (gradient, copy) in gradients.items():
             weight = self.weights[name].detach().view(-1)
             flat = gradient.reshape(-1)
             first, second = self.first[name].view(-1), self.second[name].view(-1)
             for begin in range(0, len(weight), _PIECE):
                 piece = slice(begin, begin + _PIECE)
-                steps = before.clone()
+                part = flat[piece]
                 adamw(
-                    [weight[piece]], [flat[piece].float() / divisor.to(flat.device)], [first[piece]], [second[piece]],
-                    [], [steps.to(weight.device)], fused=True, amsgrad=False, beta1=BETAS[0], beta2=BETAS[1],
-                    lr=rate, weight_decay=WEIGHT_DECAY, eps=1e-8, maximize=False,
+                    [weight[piece]], [wide[: len(part)].copy_(part)], [first[piece]], [second[piece]], [],
+                    [before.to(device, copy=True)], fused=True, grad_scale=divisor, amsgrad=False, beta1=BETAS[0],
+                    beta2=BETAS[1], lr=rate, weight_decay=WEIGHT_DECAY, eps=1e-8, maximize=False,
                 )  # fmt: skip
                 if copy is not None:
                     copy.view(-1)[piece].copy_(weight[piece])

@@ -37,7 +37,7 @@ class TrainSettings(StageSettings):
     learning_rate: float | None = Field(None, gt=0)
     """Peak learning rate; chosen by method when not given."""
     batch_tokens: int | None = Field(None, ge=16)
-    """Token budget of one optimizer step; chosen by the length of the run when not given, from 512 to 1,536."""
+    """Token budget of one optimizer step; chosen by the length of the run when not given, from 384 to 1,536."""
     condition_dropout: float = Field(0.5, ge=0, le=1)
     """Share of examples shown without their account, so that the model also writes unconditioned."""
     about: float = Field(0.15, ge=0, le=1)

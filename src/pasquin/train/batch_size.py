@@ -12,7 +12,7 @@ from pasquin.config import TrainSettings
 
 DEFAULT_EPOCHS: Final = 4.0
 """Passes over the posts when nothing bounds the run (patience usually ends it before)."""
-LEAST_TOKENS: Final = 512
+LEAST_TOKENS: Final = 384
 MOST_TOKENS: Final = 1_536
 STEPS_WORTH: Final = 100
 """Steps that a run should have before its batches grow beyond `LEAST_TOKENS`."""

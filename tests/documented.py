@@ -21,6 +21,8 @@ from hypothesis.errors import FlakyStrategyDefinition, Unsatisfiable
 from hypothesis.stateful import get_state_machine_test
 from schemathesis import checks
 
+METHODS = {"get", "put", "post", "delete", "patch"}
+
 CASES = settings(
     max_examples=int(os.environ.get("SCHEMA_CASES", "5")),
     deadline=None,
@@ -44,6 +46,7 @@ def answers_as_documented(
     """Try every operation; `ready` may change a case, and gives the headers to send with it. `excluded` checks are not
     made, at least `at_least` requests are.
     """
+    _signed_in(schema.raw_schema)
     tried = 0
     for found in schema.get_all_operations():
         operation = found.ok()
@@ -85,6 +88,7 @@ def answers_in_sequence(
     one starts, and answers change them. `refused` are the answers ("POST /publish 503") that say that what stands
     behind the server has failed. Returns how often each operation answered with each status.
     """
+    _signed_in(schema.raw_schema)
     for number, link in enumerate(links):
         _declare(schema.raw_schema, number, link)
     seen: Counter[str] = Counter()
@@ -128,6 +132,25 @@ def answers_in_sequence(
         if faults:  # which the other one would hide
             raise faults[0]
     return seen
+
+
+def guarded_operations(schema: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(method, path) of everything that may not be asked for without a cookie or token, as the schema says."""
+    return [
+        (method, path)
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
+        if method in METHODS and operation.get("security") and {} not in operation["security"]
+    ]
+
+
+def _signed_in(schema: dict[str, Any]) -> None:
+    """Take what a request needs to be let in out of the schema: the headers and cookies of these tests have it, and
+    what happens without it is a test of its own (`guarded_operations`).
+    """
+    for operations in schema["paths"].values():
+        for method in METHODS & operations.keys():
+            operations[method].pop("security", None)
 
 
 def _not_for(answer: Any) -> list[Callable[..., bool | None]]:

@@ -173,7 +173,7 @@ def test_the_graph_is_the_same_model(kind: str, wide: bool, tiny_model: Path, mo
     with torch.no_grad():
         theirs = network(whole).logits.log_softmax(-1)[:, 2:-1].gather(-1, whole[:, 3:, None])[..., 0].numpy()
     assert theirs.std() > 0.5, "the model says the same of everything: nothing is shown"
-    assert np.abs(ours - theirs).max() < 0.01
+    assert np.abs(ours - theirs).max() < (0.02 if wide else 0.01)  # eight bits hold these weights, float16 not quite
     for file in ("tokenizer.json", "post_format.json"):
         shutil.copy(model / file, folder)
     prompts = [row + drawn[:more] for row, drawn in zip(rows, tokens, strict=True) for more in (0, 3, 7)]

@@ -16,7 +16,7 @@ import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 
-from documented import Link, answers_as_documented, answers_in_sequence
+from documented import Link, answers_as_documented, answers_in_sequence, guarded_operations
 from invented import make_game
 from pasquin.config import CurateSettings, PlaySettings
 from pasquin.curate.curators import curator_named, make_link
@@ -24,6 +24,7 @@ from pasquin.errors import AccountRefused, NotSent, TextRefused
 from pasquin.publish import enqueue
 from pasquin.publish.triggers import make_token
 from pasquin.server import bot_trigger
+from pasquin.server import sign_in as sign_in_routes
 from pasquin.server.app import create_app
 from pasquin.server.game import COOKIE
 from pasquin.workspace import Workspace
@@ -75,6 +76,20 @@ def test_the_pages_answer_as_documented(client: TestClient) -> None:
         return {"cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
 
     answers_as_documented(schema_of(client), ready, 100)
+
+
+def test_nobody_comes_in_without_what_the_schema_asks_for(client: TestClient) -> None:
+    """No cookie, one of nobody, a token of nobody: 401, before anything else about the request is looked at."""
+    guarded = guarded_operations(client.get("/api/openapi.json").json())
+    assert {path.split("/")[2] for _, path in guarded} == {"game", "curation", "bots"}
+    assert len(guarded) > 20
+    nobody = {"cookie": f"{COOKIE}=nobody; {sign_in_routes.COOKIE}=nobody"}
+    for method, path in guarded:
+        address = path.replace("{name}", "b").replace("{entry}", "1")
+        for headers in ({}, nobody, {"authorization": "Bearer nobody"}):
+            client.cookies.clear()
+            answer = client.request(method, address, headers=headers)
+            assert answer.status_code == 401, (method, path, headers, answer.text)
 
 
 def came(seen: Counter[str], *answers: str) -> None:

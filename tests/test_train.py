@@ -8,9 +8,10 @@ import shutil
 import signal
 from collections import namedtuple
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from pasquin.errors import CorpusError, Interrupted, ModelError, ResourceError, 
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.progress import Silent
 from pasquin.train import train
+from pasquin.train.batch_size import batch_tokens
 from pasquin.train.checkpoint import FOLDER as CHECKPOINTS
 from pasquin.train.examples import batches, conditions, encode, epoch_batches, tensors
 from pasquin.workspace import Workspace
@@ -381,3 +383,44 @@ def test_only_text_and_end_are_learned(tiny_model: Path) -> None:
     assert learned == list(post.conditioned.ids[post.conditioned.prompt :])
     assert learned[-1] == 2
     assert inputs[0].tolist() == list(post.conditioned.ids[:-1])
+
+
+@pytest.mark.parametrize(
+    ("given", "epoch", "rate", "expected"),
+    [
+        ({}, 1_000_000, 1.0, 1_536),  # four passes over much
+        ({}, 15_000, 1e9, 600),  # over little: a hundred steps
+        ({}, 100, 1e9, 384),
+        ({"epochs": 1.0}, 60_000, 1e9, 600),
+        ({"minutes": 7.0}, 10, 7_000.0, 1_536),  # however few the posts, as many passes as fit
+        ({"minutes": 1.0}, 10, 3_500.0, 600),
+        ({"minutes": 1.0}, 10, 350.0, 384),
+        ({"minutes": 1.0, "epochs": 1.0}, 50_000, 1e6, 500),
+        ({"minutes": 1.0, "steps": 9}, 10, 350.0, 1_536),  # whoever counts steps has counted on their size
+        ({"minutes": 1.0, "batch_tokens": 99}, 10, 350.0, 99),
+    ],
+)
+def test_short_runs_take_small_steps(given: dict[str, Any], epoch: int, rate: float, expected: int) -> None:
+    assert batch_tokens(TrainSettings(**given), epoch, rate) == expected
+
+
+def test_a_resumed_run_keeps_the_size_of_its_steps(
+    workspace: Workspace, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock chose it, and might choose another one now."""
+    from pasquin.train import loop
+
+    budgets: list[int] = []
+
+    def noted(posts: Any, budget: int, *rest: Any, **more: Any) -> Any:
+        budgets.append(budget)
+        return epoch_batches(posts, budget, *rest, **more)
+
+    monkeypatch.setattr(loop, "epoch_batches", noted)
+    given = TrainSettings(model=str(tiny_model), epochs=2.0, learning_rate=3e-3)
+    for chosen, resume in ((200, False), (900, True)):
+        monkeypatch.setattr(loop, "batch_tokens", lambda *_, chosen=chosen: chosen)
+        stop = InterruptAt(4) if not resume else Silent()
+        with nullcontext() if resume else pytest.raises(Interrupted):
+            train(workspace, "village", settings=given, resume=resume, progress=stop)
+    assert set(budgets) == {200}

@@ -316,6 +316,24 @@ def test_many_at_once(open_page: Opener, served: Served) -> None:
     page.locator(".preview").wait_for()
 
 
+def test_what_was_picked_stays_picked_and_in_sight_while_the_rest_is_rejected(open_page: Opener, served: Served) -> None:
+    page = open_page(served.link())
+    page.locator(".preview").wait_for()
+    page.keyboard.press("g")
+    page.locator(".tile").nth(47).wait_for()
+    good = [page.locator(".tile").nth(at).locator(".tile-text").inner_text() for at in (3, 30, 44)]
+    for at in (3, 30, 44):
+        page.locator(".tile").nth(at).click()
+    page.keyboard.press("r")
+    settled(page)
+    until(page, "document.querySelectorAll('.tile').length > 10")  # the next ones are here, in a new order
+    assert page.locator(".tile-picked .tile-text").all_inner_texts() == good
+    page.keyboard.press("a")
+    settled(page)
+    assert sorted(served.accepted()) == sorted(good)
+    assert len(served.rows()) == 48
+
+
 def test_decisions_wait_for_nothing(open_page: Opener, tmp_path: Path) -> None:
     """Faster than anybody reads, and far past what was fetched at first; `benchmarks/curation.py` times it."""
     workspace = Workspace.create(tmp_path)

@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 import type { Candidate } from "./api";
 import { Badge } from "./CardView";
@@ -15,6 +15,14 @@ export function GridView({ session }: { session: Session }) {
   const chosen = tiles.filter((card) => picked.has(card.id));
   const rest = tiles.filter((card) => !picked.has(card.id));
 
+  // What was picked stays in sight until it is decided, however the order changes meanwhile.
+  useEffect(() => {
+    session.held = picked;
+    return () => {
+      session.held = new Set();
+    };
+  }, [session, picked]);
+
   const toggle = (id: string) =>
     setPicked((before) => {
       const after = new Set(before);
@@ -26,7 +34,8 @@ export function GridView({ session }: { session: Session }) {
       const group = session.newGroup();
       const seconds = session.secondsLooked() / Math.max(1, cards.length);
       for (const card of cards) session.decideOn(card, decision, { via: "grid", group, seconds });
-      setPicked(new Set());
+      const done = new Set(cards.map((card) => card.id));
+      setPicked((before) => new Set([...before].filter((id) => !done.has(id))));
     };
     return {
       a: () => all(chosen, "accept"),

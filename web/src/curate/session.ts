@@ -30,6 +30,8 @@ export class Session {
   loaded = false;
   problem: string | undefined;
   last: string | undefined;
+  /** Ids of cards that stay in the queue whatever the new order is. */
+  held: ReadonlySet<string> = new Set();
   private shownAt = performance.now();
   private version = 0;
   private listeners = new Set<() => void>();
@@ -232,6 +234,11 @@ export class Session {
   }
 
   /** Fetch candidates ahead. All but the next few are replaced by what the server now holds for best. */
+  /** The cards that a new order leaves where they are: those the person may be looking at. */
+  private sure(): Candidate[] {
+    return this.queue.filter((card, at) => at < SURE || this.held.has(card.id));
+  }
+
   private async fetchCards(): Promise<void> {
     if (this.fetching) {
       this.wanted = true;
@@ -240,14 +247,14 @@ export class Session {
     this.fetching = true;
     this.sinceFetch = 0;
     const filters = this.filters;
-    const sure = this.queue.slice(0, SURE);
+    const sure = this.sure();
     const before = new Set(this.decidedHere.keys());
     const unsent = this.outbox.entries().map((entry) => entry.candidate);
     try {
       const have = [...new Set([...sure.map((card) => card.id), ...unsent])].slice(0, 150);
       const found = await curation.cards(filters, AHEAD, have);
       if (filters === this.filters) {
-        const head = this.queue.slice(0, SURE);
+        const head = this.sure();
         const ids = new Set(head.map((card) => card.id));
         this.queue = [...head, ...found.filter((card) => !ids.has(card.id) && this.isNew(card, before, unsent))];
         this.loaded = true;

@@ -240,3 +240,15 @@ def test_a_workspace_without_bots_says_how_to_make_one(open_page: Opener, tmp_pa
         page = open_page(link(served))
         page.get_by_text("[bots.mybot]").wait_for()
         assert violations(page) == []
+
+
+def test_the_only_bot_is_open_at_once(open_page: Opener, tmp_path: Path) -> None:  # noqa: F811
+    file = compliant_settings("file", "out.jsonl", urls=False)
+    with serving(workspace_with(tmp_path, {"alone": file}, {"alone": TEXTS[:2]})) as served:
+        page = open_page(link(served))
+        page.locator("#bot-name", has_text="alone").wait_for()
+        page.get_by_text(TEXTS[0]).first.wait_for()
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.locator(".bot-card").is_visible()
+        assert fits(page)
+        assert violations(page) == []

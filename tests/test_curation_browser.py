@@ -316,7 +316,7 @@ def test_many_at_once(open_page: Opener, served: Served) -> None:
     page.locator(".preview").wait_for()
 
 
-def test_what_was_picked_stays_picked_and_in_sight_while_the_rest_is_rejected(open_page: Opener, served: Served) -> None:
+def test_what_was_picked_stays_picked_while_the_rest_is_rejected(open_page: Opener, served: Served) -> None:
     page = open_page(served.link())
     page.locator(".preview").wait_for()
     page.keyboard.press("g")

@@ -23,7 +23,7 @@ const hash = {
   snapshot: () => decodeURIComponent(window.location.hash.slice(1)),
 };
 
-/** Every bot of the workspace, and the one that was chosen: `/bots#name`. */
+/** Every bot of the workspace, and the one that was chosen (`/bots#name`) or is the only one. */
 export default function BotsPage() {
   useEffect(() => {
     document.title = "Bots · Pasquin";
@@ -47,9 +47,10 @@ export default function BotsPage() {
 
 function Bots({ state, stale }: { state: BotsState; stale: number | null }) {
   const chosen = useSyncExternalStore(hash.subscribe, hash.snapshot);
-  const bot = state.bots.find((one) => one.bot === chosen);
+  const lone = !chosen && state.bots.length === 1 ? state.bots[0] : undefined;
+  const bot = state.bots.find((one) => one.bot === chosen) ?? lone;
   return (
-    <div className={`page curate bots${bot ? " bots-chosen" : ""}`}>
+    <div className={`page curate bots${bot && bot !== lone ? " bots-chosen" : ""}`}>
       <header className="header curate-header">
         <div className="wordmark">Pasquin</div>
         <div className="header-tools">

@@ -1,3 +1,4 @@
+import { networkName } from "../networks";
 import { type BotSummary, moment } from "./api";
 
 const STATES: Record<BotSummary["state"], string> = {
@@ -27,7 +28,7 @@ export function BotCard({ bot, chosen }: { bot: BotSummary; chosen: boolean }) {
         <StateBadge bot={bot} />
       </span>
       <span className="soft small">
-        {bot.network} <bdi className="name-cut">{bot.account}</bdi>
+        {networkName(bot.network)} <bdi className="name-cut">{bot.account}</bdi>
       </span>
       <span className="small">
         <span className={bot.low ? "low" : ""}>

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 
 import { WithCommands } from "../curate/Gate";
+import { networkName } from "../networks";
 import { bots, type BotSummary, moment, type Run } from "./api";
 import { StateBadge } from "./BotCard";
 import { CalendarView } from "./CalendarView";
@@ -44,7 +45,7 @@ export function BotView({ summary, owner }: Props) {
       </div>
       <p className="soft small facts">
         <span>
-          {summary.network} <bdi className="name-cut">{summary.account}</bdi>
+          {networkName(summary.network)} <bdi className="name-cut">{summary.account}</bdi>
         </span>
         {summary.schedule && (
           <span>
@@ -181,7 +182,7 @@ function Switches({ summary, owner }: Props) {
         onNo={close}
         onYes={() => run.mutate(undefined, { onSettled: close })}
       >
-        On {summary.network}, as <bdi>{summary.account}</bdi>.
+        On {networkName(summary.network)}, as <bdi>{summary.account}</bdi>.
       </Confirm>
     </div>
   );

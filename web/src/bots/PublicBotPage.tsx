@@ -8,6 +8,7 @@ import { useEffect } from "react";
 import { ApiError } from "../api";
 import { ColourToggle } from "../game/Header";
 import { Notice } from "../game/Notice";
+import { networkName } from "../networks";
 import { bots, followable, moment, type PublicBot, type PublicPublication } from "./api";
 import { Facts } from "./Facts";
 
@@ -99,7 +100,7 @@ function About({ bot }: { bot: PublicBot }) {
         <div>
           <dt>where</dt>
           <dd>
-            {bot.network} {bot.account && <bdi className="name-cut">{bot.account}</bdi>}
+            {networkName(bot.network)} {bot.account && <bdi className="name-cut">{bot.account}</bdi>}
           </dd>
         </div>
         {bot.maintainer && (
@@ -145,7 +146,7 @@ function Publication({ one, network }: { one: PublicPublication; network: string
           {one.repeated && <span>said before</span>}
           {link && (
             <a href={link} rel="noreferrer nofollow">
-              On {network}
+              On {networkName(network)}
             </a>
           )}
         </p>

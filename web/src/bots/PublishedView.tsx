@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
+import { networkName } from "../networks";
 import { bots, type BotEntry, type BotSummary, followable, moment } from "./api";
 import { Facts } from "./Facts";
 
@@ -62,7 +63,7 @@ function Published({ bot, entry }: { bot: BotSummary; entry: BotEntry }) {
           {entry.edited && <span>edited</span>}
           {link ? (
             <a href={link} target="_blank" rel="noreferrer nofollow">
-              On {bot.network}
+              On {networkName(bot.network)}
             </a>
           ) : (
             <span className="name-cut">{entry.uri}</span>

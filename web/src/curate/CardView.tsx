@@ -3,11 +3,11 @@ import { type ReactNode, useMemo, useState } from "react";
 
 import { Notice } from "../game/Notice";
 import { useSwipe } from "../game/useSwipe";
+import { networkName } from "../networks";
 import type { Candidate } from "./api";
 import { Certificate } from "./Certificate";
 import { Counters } from "./Counters";
 import { Editor } from "./Editor";
-import { NETWORK_NAMES } from "./lengths";
 import { PostText } from "./PostText";
 import type { Session } from "./session";
 import { useKeys } from "./useKeys";
@@ -118,7 +118,7 @@ function Preview({ candidate, session }: { candidate: Candidate; session: Sessio
         <PostText text={candidate.text} />
       </p>
       <div className="card-foot">
-        {network && <span className="network">as on {NETWORK_NAMES[network.name]}</span>}
+        {network && <span className="network">as on {networkName(network.name)}</span>}
         <Counters networks={session.state.networks} text={candidate.text} />
       </div>
     </article>

@@ -1,5 +1,6 @@
 import type { Network } from "./api";
-import { lengthFor, NETWORK_NAMES } from "./lengths";
+import { networkName } from "../networks";
+import { lengthFor } from "./lengths";
 
 /** How long the text is on each network, by its own rules. */
 export function Counters({ networks, text }: { networks: Network[]; text: string }) {
@@ -9,7 +10,7 @@ export function Counters({ networks, text }: { networks: Network[]; text: string
         const { length, fits } = lengthFor(network, text);
         return (
           <li key={network.name} className={fits ? "counter" : "counter counter-over"}>
-            {NETWORK_NAMES[network.name]} {length}/{network.limit}
+            {networkName(network.name)} {length}/{network.limit}
             {!fits && <span className="visually-hidden"> too long</span>}
           </li>
         );

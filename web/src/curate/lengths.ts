@@ -62,5 +62,3 @@ export function lengthFor(network: Network, text: string): Length {
   const length = network.name === "mastodon" ? graphemes(text.replace(LINK, LINK_STAND_IN)) : xWeight(text);
   return { length, fits: length <= network.limit };
 }
-
-export const NETWORK_NAMES: Record<Network["name"], string> = { bluesky: "Bluesky", mastodon: "Mastodon", x: "X" };

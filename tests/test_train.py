@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -20,6 +21,7 @@ from pasquin.config import TrainSettings
 from pasquin.errors import CorpusError, Interrupted, ModelError, ResourceError, UsageError
 from pasquin.post_format import PostFormat, load_tokenizer
 from pasquin.progress import Silent
+from pasquin.threads import spin_briefly
 from pasquin.train import train
 from pasquin.train.batch_size import batch_tokens
 from pasquin.train.checkpoint import FOLDER as CHECKPOINTS
@@ -424,3 +426,13 @@ def test_a_resumed_run_keeps_the_size_of_its_steps(
         with nullcontext() if resume else pytest.raises(Interrupted):
             train(workspace, "village", settings=given, resume=resume, progress=stop)
     assert set(budgets) == {200}
+
+
+def test_threads_wait_as_the_person_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", {})
+    spin_briefly()
+    assert os.environ == {"GOMP_SPINCOUNT": "10000"}
+    for own in ({"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "PASSIVE"}):
+        monkeypatch.setattr("os.environ", dict(own))
+        spin_briefly()
+        assert os.environ == own

@@ -27,6 +27,7 @@ from pasquin.server.limits import Limits
 from pasquin.server.sign_in import COOKIE, PROBLEMS, Problem, Sessions
 
 _SCHEME: Final = HTTPBearer(scheme_name="bot", description="A bot's token: `pasquin bot token`.", auto_error=False)
+_LONGEST_TOKEN: Final = 300
 _LATER_SECONDS: Final = 60
 _STATUS: Final = {"not_compliant": 409, "account_refused": 502, "not_sent": 503, "unsettled": 503, "clock": 503}
 _RATE: Final = 0.5
@@ -124,7 +125,7 @@ async def _let_in(request: Request, name: str, bots: Bots, token: str | None) ->
             raise NotOwnerError("Only the owner of this workspace may start a run.")
         await asyncio.to_thread(bots.there, name)
         return
-    if token is None:
+    if token is None or len(token) > _LONGEST_TOKEN:
         raise TokenError(
             f"A run needs the bot's token: `pasquin bot token {name}` makes one. Send it as a Bearer token."
         )

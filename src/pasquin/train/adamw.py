@@ -48,6 +48,7 @@ class AdamW:
 
         Nothing changes when the norm is not a finite number.
         """
+        # In the gradients' own precision: a norm to one part in 256 is enough to scale by, and needs no wider copy.
         norms = [torch.linalg.vector_norm(gradient) for gradient, _ in gradients.values()]
         norm = float(torch.linalg.vector_norm(torch.stack([each.float().cpu() for each in norms])))
         if not norm < float("inf"):

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from pasquin.config import PrepareSettings, TrainSettings
+from hostile_server import HostileServer, give, hostile_server
+from pasquin import __version__
+from pasquin.collect import collect
+from pasquin.collect.cluster import Desk
+from pasquin.config import CollectSettings, PrepareSettings, TrainSettings
 from pasquin.engines import open_engine
 from pasquin.engines.spread import Spread
-from pasquin.errors import ResourceError, UsageError
+from pasquin.errors import Interrupted, ResourceError, UsageError
+from pasquin.networks.mastodon.profile import InstanceRules, RulesNotAccepted
 from pasquin.post_format import PostFormat
 from pasquin.prepare import prepare
 from pasquin.records import Prompt, Sampling
@@ -28,6 +34,7 @@ from pasquin.train import train
 from pasquin.workers import open_workers
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import file_hash
+from pasquin.workspace.shards import fetch_posts
 from test_prepare import invented, workspace_with
 from test_serve import PASQUIN, put_model, serving
 from tiny_model import make_tiny_model
@@ -118,6 +125,94 @@ def test_a_node_of_another_version_is_refused(cluster: Any, monkeypatch: pytest.
     monkeypatch.setattr("pasquin.workers.cluster.__version__", "0.0.0")
     with open_workers("ray") as workers, pytest.raises(ResourceError, match=r"0\.0\.0 is wanted\. Install that"):
         list(workers.map(failing, [1]))
+
+
+PAGES = 6
+
+
+class Feeds:
+    """Three feeds of six pages on a server that answers slowly, and once asks for two seconds of patience."""
+
+    def __init__(self, server: HostileServer) -> None:
+        self.server, self.lock = server, threading.Lock()
+        self.now = self.most_at_once = self.patience = 0
+        for name in ("ada", "ben", "cy"):
+            for page in range(PAGES):
+                server.answers[f"/{name}{page}"] = self.answering(name, page)
+
+    def sources(self) -> list[str]:
+        return [f"feed:{self.server.url(f'/{name}0')}" for name in ("ada", "ben", "cy")]
+
+    def answering(self, name: str, page: int) -> Any:
+        def answer(request: Any, _: int) -> None:
+            with self.lock:
+                self.now += 1
+                self.most_at_once = max(self.most_at_once, self.now)
+                asks_patience = (name, page) == ("ben", 2) and not self.patience
+                self.patience += asks_patience
+            time.sleep(0.15)
+            with self.lock:
+                self.now -= 1
+            if asks_patience:
+                self.server.close_for(1.9)
+                give(request, status=429, Retry_After="2")
+                return
+            items = [
+                {"id": f"{name}-{page}-{number}", "content_text": f"{name} wrote page {page}, post {number}"}
+                for number in range(5)
+            ]
+            following = {"next_url": self.server.url(f"/{name}{page + 1}")} if page + 1 < PAGES else {}
+            feed = {"version": "https://jsonfeed.org/version/1.1", "title": name, "items": items, **following}
+            give(request, json.dumps(feed).encode())
+
+        return answer
+
+
+def test_nodes_collect_what_one_machine_does_with_one_budget(cluster: Any, tmp_path: Path) -> None:
+    stored, figures = [], []
+    for on in (None, "ray"):
+        with hostile_server() as first, hostile_server() as second:
+            feeds = [Feeds(first), Feeds(second)]
+            sources = [*feeds[0].sources(), *feeds[1].sources(), f"feed:{first.url('/nothing')}"]
+            workspace = Workspace.create(tmp_path / str(on))
+            settings = CollectSettings(allow_private_hosts=(first.host, second.host))
+            with killing_a_node(cluster, 2.0) if on else nullcontext():
+                found = collect(workspace, sources, settings=settings, on=on)
+            assert max(one.most_at_once for one in feeds) == 1, "a host was asked twice at once"
+            assert [one.patience for one in feeds] == [1, 1]
+            assert first.violations + second.violations == 0, "a host was asked before the time it named"
+        rows = fetch_posts(workspace, "SELECT text, handle FROM {posts} ORDER BY ALL")
+        stored.append(rows)
+        figures.append([(one["new"], bool(one["error"])) for one in found["sources"]])
+        again = fetch_posts(workspace, "SELECT count(*), count(DISTINCT uri) FROM {posts}")[0]
+        assert again == (6 * PAGES * 5, 6 * PAGES * 5)
+    assert stored[0] == stored[1]
+    assert figures[0] == figures[1] == [(PAGES * 5, False)] * 6 + [(0, True)]
+
+
+def test_a_reader_that_is_gone_gives_back_its_turns() -> None:
+    desk = Desk(CollectSettings(), __version__)
+    desk.begin("one", "village.example", "")
+    waiting = ThreadPoolExecutor(2)
+    of_the_dead = waiting.submit(desk.begin, "one", "village.example", "")
+    time.sleep(0.05)
+    desk.drop("one")
+    ticket = waiting.submit(desk.begin, "two", "village.example", "").result(5)
+    desk.end(ticket)
+    desk.end(ticket)
+    of_the_dead.result(5)
+    desk.hold("village.example", 30.0)
+    late = waiting.submit(desk.begin, "two", "village.example", "")
+    assert "asks for patience" in desk.heard(5.0)[0]
+    desk.stop()
+    with pytest.raises(Interrupted):
+        late.result(5)
+
+
+def test_errors_come_whole_from_another_process() -> None:
+    refusal = RulesNotAccepted(InstanceRules("village.example", ("Be kind.",)))
+    again = pickle.loads(pickle.dumps(refusal))
+    assert (str(again), again.rules, type(again)) == (str(refusal), refusal.rules, RulesNotAccepted)
 
 
 def test_completions_are_the_same_on_a_cluster(cluster: Any, tmp_path: Path) -> None:

@@ -26,12 +26,24 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class PasquinError(Exception):
     """Something a person can understand and act on; `str(error)` is what they read."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickling keeps: an error comes whole from another process, whatever its kind is made with."""
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[PasquinError], args: tuple[object, ...], attributes: dict[str, object]) -> PasquinError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class UsageError(PasquinError):

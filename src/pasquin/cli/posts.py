@@ -11,6 +11,7 @@ import typer
 
 from pasquin.cli.command import (
     JsonOption,
+    OnOption,
     WorkspaceOption,
     command,
     open_workspace,
@@ -84,6 +85,7 @@ def collect(
         list[str] | None,
         typer.Option("--accept-rules", metavar="HOST", help="You have read this server's rules and keep them."),
     ] = None,
+    on: OnOption = None,
     directory: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,6 +101,7 @@ def collect(
         columns=pairs(column, "--map"),
         rights=rights,
         watch=watch,
+        on=on,
         settings=load(
             CollectSettings,
             workspace.toml,

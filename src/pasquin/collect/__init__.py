@@ -8,6 +8,7 @@ killed at any moment: run again, it adds what is missing and repeats nothing.
     reading      one source into the workspace
     rounds       all of them: files one after the other, networks many at a time (`threads`)
     watch        rounds without end
+    cluster      networks read by the nodes of a Ray cluster, with one budget
     quarantine   what could not be read
 """
 
@@ -17,7 +18,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pasquin.collect.rounds import accepted_before, interrupted, one_round
 from pasquin.collect.wanted import Wanted, resolve
@@ -28,7 +31,11 @@ from pasquin.errors import InputError, UsageError
 from pasquin.networks import Source
 from pasquin.progress import Progress, Silent
 from pasquin.records import Rights
+from pasquin.workers import check_place
 from pasquin.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pasquin.collect.cluster import ReadingNodes
 
 __all__ = ["collect"]
 
@@ -44,6 +51,7 @@ def collect(
     columns: Mapping[str, str] | None = None,
     rights: Rights | None = None,
     watch: bool = False,
+    on: str | None = None,
     settings: CollectSettings | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -52,16 +60,17 @@ def collect(
     `account` names whose posts they are, for files that do not say; `columns` maps fields of a post to columns of csv,
     jsonl and parquet; `rights` (`own-archive`, `consented`, `licence:NAME` or `public-network`) says why they may be
     used, in the place of what the sources know. With `watch` the sources are read again every
-    `settings.watch_minutes` until Ctrl-C, and the sums of all rounds returned.
+    `settings.watch_minutes` until Ctrl-C, and the sums of all rounds returned. `on` is a Ray cluster whose nodes read
+    the networks (as `workers.open_workers` takes it), each `settings.workers` at a time.
 
     Returns `{posts, new, skipped: {reason: n}, quarantined, seconds, updated, deleted, failed, sources: [the same for
     each, and its error]}`: `posts` were read, `new` of them were not there before, `updated` had changed, `deleted`
     are gone upstream and so from here, `skipped` counts the others and what is no post, `quarantined` the pieces of
     input that could not be read. Of several sources those that fail are passed over and counted (`failed`).
 
-    Raises UsageError for a source that makes no sense, and what the source failed with (InputError, NetworkError, …)
-    when there is only one, InputError when all failed; WorkspaceError or ResourceError when the workspace cannot be
-    written, Interrupted on Ctrl-C. What was read before stays.
+    Raises UsageError for a source or a place that makes no sense, and what the source failed with (InputError,
+    NetworkError, …) when there is only one, InputError when all failed; WorkspaceError or ResourceError when the
+    workspace cannot be written or the cluster is lost, Interrupted on Ctrl-C. What was read before stays.
     """
     began = time.monotonic()
     progress = progress or Silent()
@@ -73,18 +82,37 @@ def collect(
     if not sources:
         raise UsageError("There is nothing to collect: name a source, for example `twint:tweets.jsonl`.")
     opened: dict[str, Source] = {}
-    wanted = resolve(sources, settings, opened)
-    if watch:
-        wanted, rounds = keep_watching(
-            workspace, wanted, lambda: resolve(sources, settings, opened), rights, settings, progress
-        )
-        return {**_sums(wanted, time.monotonic() - began), "rounds": rounds}
-    try:
-        one_round(workspace, wanted, rights, settings, progress)
-    except KeyboardInterrupt as exc:
-        raise interrupted() from exc
+    with _nodes(on, settings) as nodes:
+        found = partial(_found, sources, settings, opened, nodes)
+        wanted = found()
+        if nodes is not None:
+            settings = settings.model_copy(update={"workers": nodes.at_once})
+        if watch:
+            wanted, rounds = keep_watching(workspace, wanted, found, rights, settings, progress)
+            return {**_sums(wanted, time.monotonic() - began), "rounds": rounds}
+        try:
+            one_round(workspace, wanted, rights, settings, progress)
+        except KeyboardInterrupt as exc:
+            raise interrupted() from exc
     _refuse_nothing(workspace, wanted)
     return _sums(wanted, time.monotonic() - began)
+
+
+def _nodes(on: str | None, settings: CollectSettings) -> AbstractContextManager[ReadingNodes | None]:
+    if on is None:
+        return nullcontext()
+    check_place(on)
+    from pasquin.collect.cluster import open_nodes
+
+    return open_nodes(on, settings)
+
+
+def _found(
+    sources: Sequence[str], settings: CollectSettings, opened: dict[str, Source], nodes: ReadingNodes | None
+) -> list[Wanted]:
+    """What is wanted, read by the nodes where there are some."""
+    wanted = resolve(sources, settings, opened)
+    return wanted if nodes is None else nodes.over(wanted)
 
 
 def _settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from pasquin.collect.quarantine import quarantine_path
 from pasquin.collect.reading import Reader
@@ -14,7 +14,7 @@ from pasquin.collect.wanted import Wanted
 from pasquin.config import CollectSettings
 from pasquin.counts import counted
 from pasquin.errors import InputError, Interrupted, NetworkError, UsageError
-from pasquin.networks import Page
+from pasquin.networks import HasNotes, HasRules, Page
 from pasquin.progress import Progress, Task
 from pasquin.records import Rights
 from pasquin.withdrawal import withdraw
@@ -26,26 +26,6 @@ _FAILURES: Final = (InputError, NetworkError, UsageError)
 """What ends one source and not the others."""
 _NAME: Final = 28
 _REPEAT_SECONDS: Final = 20.0
-
-
-class _Rules(Protocol):
-    host: str
-    rules: tuple[str, ...]
-    digest: str
-
-
-@runtime_checkable
-class _HasRules(Protocol):
-    """A source whose servers have rules that have to be accepted."""
-
-    def rules(self) -> Sequence[_Rules]: ...
-
-
-@runtime_checkable
-class _HasNotes(Protocol):
-    """A source that has something to say about what it read as a whole."""
-
-    def notes(self) -> Sequence[str]: ...
 
 
 def one_round(
@@ -120,7 +100,7 @@ _MOST_NOTES: Final = 5
 def _say_notes(wanted: Sequence[Wanted], progress: Progress) -> None:
     """What sources have to say about what they read."""
     for source in {id(one.source): one.source for one in wanted}.values():
-        notes = source.notes() if isinstance(source, _HasNotes) else ()
+        notes = source.notes() if isinstance(source, HasNotes) else ()
         for note in notes[:_MOST_NOTES]:
             progress.say(note)
         if len(notes) > _MOST_NOTES:
@@ -207,7 +187,7 @@ def _record_rules(workspace: Workspace, wanted: Sequence[Wanted], settings: Coll
     accepted = {entry.lower() for entry in settings.accepted_rules}
     known = {(entry.get("host"), entry.get("digest")) for entry in recorded(workspace, "rules")}
     for source in {id(one.source): one.source for one in wanted}.values():
-        for rules in source.rules() if isinstance(source, _HasRules) else ():
+        for rules in source.rules() if isinstance(source, HasRules) else ():
             if rules.host.lower() in accepted and (rules.host, rules.digest) not in known:
                 record(workspace, "rules", host=rules.host, digest=rules.digest, rules=list(rules.rules))
 

@@ -17,7 +17,7 @@ from pasquin import __version__
 from pasquin.engines import choose_engine
 from pasquin.errors import ModelError, PasquinError, ResourceError
 from pasquin.records import Completion, Prompt, Sampling
-from pasquin.workers.cluster import check_version
+from pasquin.workers.cluster import cause_of, check_version
 
 _LEAST_BLOCK: Final = 8
 _AHEAD: Final = 2
@@ -85,7 +85,7 @@ class Spread:
                 try:
                     found = self._ray.get(reference)
                 except self._ray.exceptions.RayTaskError as exc:
-                    raise exc.cause if isinstance(exc.cause, Exception) else exc from None
+                    raise cause_of(exc) from None
                 except self._ray.exceptions.RayError:  # the node, or its engine, died
                     waiting.appendleft(begin)
                     self._actors = [other for other in self._actors if other is not actor]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pasquin.config import CollectSettings
 from pasquin.errors import UsageError
@@ -75,6 +75,40 @@ class Source(Protocol):
 
         `since` is the cursor of the last committed page, None the first time. Raises InputError or NetworkError.
         """
+
+
+class Rules(Protocol):
+    """The rules of a server; `digest` names this wording of them."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def rules(self) -> tuple[str, ...]: ...
+    @property
+    def digest(self) -> str: ...
+
+
+@runtime_checkable
+class HasRules(Protocol):
+    """A source whose servers have rules that have to be accepted."""
+
+    def rules(self) -> Sequence[Rules]:
+        """The rules of the servers that were asked, all of them accepted."""
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """A source that has something to say about what it read as a whole."""
+
+    def notes(self) -> Sequence[str]:
+        """What is to be said, and was not asked for before."""
+
+
+@runtime_checkable
+class HasPurse(Protocol):
+    """A source that may spend so much in a run: it is read in one process, where that is counted."""
+
+    purse: object
 
 
 @cache

@@ -104,7 +104,7 @@ class XSource:
         """`settings.max_cost` is what all accounts together may cost; None refuses with an estimate."""
         self._settings = settings
         self._transport = transport
-        self._purse = Purse(settings.max_cost, settings.x_read_cost)
+        self.purse = Purse(settings.max_cost, settings.x_read_cost)
 
     def posts(self, account: str, since: str | None) -> Iterator[Page]:
         """Pages of the posts of `@handle` or an id: the newest, then what earlier runs left.
@@ -132,21 +132,21 @@ class XSource:
                 f"X's API wants a token: put the bearer token of your X developer account into {TOKEN}. "
                 "An archive of one's own needs none: x-archive:FILE.zip."
             )
-        most = self._purse.estimate()
+        most = self.purse.estimate()
         if self._settings.max_cost is None:
             raise UsageError(
-                f"Reading an account on X costs ${self._purse.price:.3f} a post, at most ${most:.2f} for its newest "
+                f"Reading an account on X costs ${self.purse.price:.3f} a post, at most ${most:.2f} for its newest "
                 f"{MOST_POSTS:,}. Say what you will spend: --max-cost {most:.2f}."
             )
-        if self._settings.max_cost < self._purse.estimate(SMALLEST_PAGE):
+        if self._settings.max_cost < self.purse.estimate(SMALLEST_PAGE):
             raise UsageError(
                 f"--max-cost {self._settings.max_cost:.2f} is too low: the smallest request costs "
-                f"${self._purse.estimate(SMALLEST_PAGE):.2f}, a whole account up to ${most:.2f}."
+                f"${self.purse.estimate(SMALLEST_PAGE):.2f}, a whole account up to ${most:.2f}."
             )
 
     def _find(self, wanted: str, headers: Mapping[str, str]) -> _Cursor:
         """The account's id and name; a cursor at its beginning."""
-        if not self._purse.take(1, 1):
+        if not self.purse.take(1, 1):
             raise self._spent(wanted)
         is_id = not wanted.startswith("@") and x_id(wanted)
         path = f"users/{wanted}" if is_id else f"users/by/username/{wanted.removeprefix('@')}"
@@ -167,13 +167,13 @@ class XSource:
         others = tuple(other for other in cursor.gaps if other != gap)
         read: set[str] = set()
         while True:
-            most = self._purse.take(PAGE, SMALLEST_PAGE)
+            most = self.purse.take(PAGE, SMALLEST_PAGE)
             if not most:
                 raise self._spent(f"@{cursor.handle}")
             answer = self._timeline(cursor, before, down_to, most, headers)
             statuses = answer.get("data")
             statuses = statuses if isinstance(statuses, list) else [statuses] if statuses else []
-            self._purse.give_back(most - min(most, len(statuses)))
+            self.purse.give_back(most - min(most, len(statuses)))
             if not statuses and not isinstance(answer.get("meta"), dict):
                 raise _refusal(answer, f"@{cursor.handle}")
             ids = [id for status in statuses if (id := _id(status))]

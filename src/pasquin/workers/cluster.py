@@ -63,12 +63,18 @@ class Cluster:
         try:
             return self._ray.get(reference)
         except errors.RayTaskError as exc:
-            raise exc.cause if isinstance(exc.cause, Exception) else exc from None
+            raise cause_of(exc) from None
         except errors.RayError as exc:
             raise ResourceError(
                 f"The Ray cluster lost a piece of work for good ({str(exc).splitlines()[0]}). "
                 "See that it has a node with enough memory, then run the same command again: it goes on."
             ) from exc
+
+
+def cause_of(error: Any) -> Exception:
+    """What was raised on the node, of the RayTaskError that came of it."""
+    cause = error.cause
+    return cause if isinstance(cause, Exception) else Exception(str(error))
 
 
 def _same_version(wanted: str, function: Callable[[Any], Any], item: Any) -> Any:

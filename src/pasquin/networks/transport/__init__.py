@@ -33,7 +33,7 @@ from pasquin.counts import counted
 from pasquin.errors import InwardAddress, NetworkError, RateLimited, Refused
 from pasquin.networks.transport.answers import Response, authority, reason_of, refusal, shown, whole
 from pasquin.networks.transport.body import Oversized, chunks
-from pasquin.networks.transport.budgets import Budgets
+from pasquin.networks.transport.budgets import Budgets, Turns
 from pasquin.networks.transport.cache import Cache
 from pasquin.networks.transport.guard import Guard
 from pasquin.networks.transport.rates import wait_asked
@@ -58,6 +58,7 @@ MAX_BYTES: Final = 32 * 2**20
 """The largest answer read into memory, unless a caller allows more."""
 _REDIRECTS: Final = 5
 _ANSWERS: Final = "answers"
+_HOLDS: Final = "holds"
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 527, 530})
 _TIMEOUT: Final = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 60.0}
 _LONGEST_BACKOFF: Final = 60.0
@@ -93,15 +94,22 @@ class Transport:
     """Asks services; safe to use from many threads at once. Make one a process with `shared`."""
 
     def __init__(
-        self, settings: _Settings, *, folder: Path | None = None, backoff: float = 1.0, tries: int = TRIES
+        self,
+        settings: _Settings,
+        *,
+        folder: Path | None = None,
+        backoff: float = 1.0,
+        tries: int = TRIES,
+        turns: Turns | None = None,
     ) -> None:
-        """`folder` keeps the cache and the holds; None keeps nothing. `backoff` seconds are the first pause.
+        """`folder` keeps the cache and the holds; None keeps nothing. `backoff` seconds are the first pause. `turns`
+        says when a host may be asked, budgets of its own where there are none.
 
         Raises UsageError when a proxy makes no sense.
         """
         self._guard = Guard(settings.allow_private_hosts)
         self._routes = Routes(settings.proxies, self._guard)
-        self._budgets = Budgets(settings.max_wait_seconds, folder / "holds" if folder else None)
+        self._budgets = turns or Budgets(settings.max_wait_seconds, folder / _HOLDS if folder else None)
         self._cache = Cache(folder / _ANSWERS) if folder else None
         self._backoff = backoff
         self._tries = tries
@@ -109,6 +117,15 @@ class Transport:
     def on_wait(self, say: Callable[[str], None]) -> None:
         """Call `say` with a sentence whenever a long wait begins (from the waiting thread)."""
         self._budgets.on_wait = say
+
+    def say(self, text: str) -> None:
+        """Say that a long wait begins, as `on_wait` was asked to."""
+        if self._budgets.on_wait:
+            self._budgets.on_wait(text)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; Interrupted once `stop` was called."""
+        self._budgets.pause(seconds)
 
     def limit(self, url: str, requests: int, seconds: float, account: str = "") -> None:
         """Ask the host of `url` at most `requests` times in `seconds`, for all or on behalf of one `account`.
@@ -309,6 +326,19 @@ def shared(settings: _Settings) -> Transport:
         return _shared(_reach(settings))
 
 
+def take_turns_from(turns: Turns) -> None:
+    """From now on this process asks hosts when `turns` says so: it is a reader of a cluster, and keeps no answers."""
+    global _turns
+    with _making:
+        _turns = turns
+        _shared.cache_clear()
+
+
+def open_budgets(settings: _Settings) -> Budgets:
+    """Budgets with what hosts told earlier runs on this machine."""
+    return Budgets(settings.max_wait_seconds, _folder() / _HOLDS)
+
+
 def stop_shared(settings: _Settings) -> None:
     """End all waiting of the process's transport with Interrupted; who asks for it afterwards gets a new one."""
     with _making:
@@ -343,11 +373,12 @@ def _reach(settings: _Settings) -> _Reach:
 
 
 _making = threading.Lock()
+_turns: Turns | None = None
 
 
 @functools.cache
 def _shared(reach: _Reach) -> Transport:
-    return Transport(reach, folder=_folder())
+    return Transport(reach, turns=_turns) if _turns is not None else Transport(reach, folder=_folder())
 
 
 def _folder() -> Path:

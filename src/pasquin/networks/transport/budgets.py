@@ -13,10 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pasquin.errors import Interrupted, RateLimited
 from pasquin.workspace.files import write_atomically
@@ -46,6 +46,28 @@ class _Host:
     gate: threading.Lock = field(default_factory=threading.Lock)
     windows: dict[str, _Window] = field(default_factory=dict)
     held_until: float = 0.0
+
+
+class Turns(Protocol):
+    """Who says when a host may be asked: the budgets of this process, or those of a cluster."""
+
+    on_wait: Callable[[str], None] | None
+    """Called with a sentence when a long wait begins."""
+
+    def limit(self, host: str, requests: int, seconds: float, account: str = "") -> None:
+        """Ask `host` (on behalf of `account`) at most so often; it keeps to what was said first of several."""
+
+    def hold(self, host: str, seconds: float) -> None:
+        """Do not ask `host` before `seconds` have passed."""
+
+    def turn(self, host: str, account: str = "") -> AbstractContextManager[None]:
+        """Wait until `host` may be asked on behalf of `account`, and hold the turn until the block ends."""
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; Interrupted when collecting is stopped meanwhile."""
+
+    def stop(self) -> None:
+        """End all waiting."""
 
 
 class Budgets:

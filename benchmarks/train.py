@@ -62,6 +62,7 @@ def open_run(posts: list[CorpusPost], held_out: list[CorpusPost], accounts: tupl
 
     from pasquin.config import TrainSettings
     from pasquin.progress import Silent
+    from pasquin.train.compiling import compile_or_say, wants_compiled
     from pasquin.train.evaluate import CopyProbe, Validation
     from pasquin.train.examples import encode
     from pasquin.train.learner import load_learner
@@ -74,8 +75,10 @@ def open_run(posts: list[CorpusPost], held_out: list[CorpusPost], accounts: tupl
     train, validation = (
         encode(part, learner.post_format, learner.tokenizer, learner.context) for part in (posts, held_out)
     )
-    validation_set = Validation(validation, learner.post_format.end_id)
-    return Run(learner, Loss(learner), train, validation_set, CopyProbe(posts), settings, Silent())
+    validation_set, loss = Validation(validation, learner.post_format.end_id), Loss(learner)
+    if wants_compiled(loss, settings, train):
+        compile_or_say(loss, settings, Silent())
+    return Run(learner, loss, train, validation_set, CopyProbe(posts), settings, Silent())
 
 
 def ours(posts: list[CorpusPost]) -> Iterator[int]:

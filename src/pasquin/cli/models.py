@@ -122,7 +122,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     compile_model: Annotated[
         bool | None,
-        typer.Option("--compile/--no-compile", help="Compile the model first, which takes minutes (default: no)."),
+        typer.Option("--compile/--no-compile", help="Compile what can be (default: where it pays)."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data order and sampling (default 0).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where an interrupted training stopped.")] = (

@@ -51,5 +51,7 @@ class TrainSettings(StageSettings):
     """Seed of data order, dropout and sampling."""
     memory_gb: float | None = Field(None, gt=0)
     """Memory (10^9 bytes) that training may use; nine tenths of what is available when not given."""
-    compile: bool = False
-    """Compile the model (needs a C++ compiler, takes many minutes: for runs of hours)."""
+    compile: bool | None = None
+    """Compile what runs between the matrix products: half a minute once on a machine, for a tenth more speed. Where
+    there is a C++ compiler and the run is long enough when not given. Models without a written-out form are compiled as
+    a whole, which takes many minutes, and only when asked."""

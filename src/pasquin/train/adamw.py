@@ -7,7 +7,7 @@ into the copy the next step computes with, in one visit each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import torch
@@ -15,6 +15,7 @@ from torch.optim.adamw import adamw
 
 BETAS: Final = (0.9, 0.98)
 WEIGHT_DECAY: Final = 0.01
+EPSILON: Final = 1e-8
 LARGEST_NORM: Final = 1.0
 """Gradients are scaled down to this norm when theirs, all together, is larger."""
 _PIECE: Final = 1 << 18
@@ -26,9 +27,9 @@ Gradients = Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
 class AdamW:
     """The optimizer: two moments a weight, in float32."""
 
-    def __init__(self, weights: Mapping[str, torch.nn.Parameter]) -> None:
-        """Moments of zero for `weights`, which are updated in place."""
-        self.weights = weights
+    def __init__(self, weights: Mapping[str, torch.nn.Parameter], compiled: Callable[..., None] | None = None) -> None:
+        """Moments of zero for `weights`, which are updated in place, by `compiled` (`passes.adamw`) where it can."""
+        self.weights, self.compiled = weights, compiled
         self.first = {name: torch.zeros_like(weight, memory_format=torch.contiguous_format, requires_grad=False)
                       for name, weight in weights.items()}  # fmt: skip
         self.second = {name: torch.zeros_like(moment) for name, moment in self.first.items()}
@@ -53,22 +54,40 @@ class AdamW:
         norm = float(torch.linalg.vector_norm(torch.stack([each.float().cpu() for each in norms])))
         if not norm < float("inf"):
             return norm
-        before = self.steps.clone()
-        device = next(iter(self.first.values())).device
-        divisor, wide = torch.tensor(max(1.0, norm / LARGEST_NORM), device=device), torch.empty(_PIECE, device=device)
+        divisor, after = max(1.0, norm / LARGEST_NORM), float(self.steps) + 1
+        numbers = torch.tensor([divisor, BETAS[0], 1 - BETAS[0], BETAS[1], 1 - BETAS[1], 1 - rate * WEIGHT_DECAY,
+                                rate / (1 - BETAS[0] ** after), (1 - BETAS[1] ** after) ** 0.5, EPSILON])  # fmt: skip
         for name, (gradient, copy) in gradients.items():
             weight = self.weights[name].detach().view(-1)
-            flat = gradient.reshape(-1)
-            first, second = self.first[name].view(-1), self.second[name].view(-1)
-            for begin in range(0, len(weight), _PIECE):
-                piece = slice(begin, begin + _PIECE)
-                part = flat[piece]
-                adamw(
-                    [weight[piece]], [wide[: len(part)].copy_(part)], [first[piece]], [second[piece]], [],
-                    [before.to(device, copy=True)], fused=True, grad_scale=divisor, amsgrad=False, beta1=BETAS[0],
-                    beta2=BETAS[1], lr=rate, weight_decay=WEIGHT_DECAY, eps=1e-8, maximize=False,
-                )  # fmt: skip
-                if copy is not None:
-                    copy.view(-1)[piece].copy_(weight[piece])
-        self.steps = before + 1
+            moments = self.first[name].view(-1), self.second[name].view(-1)
+            if self.compiled is not None and copy is not None:
+                self.compiled(weight, copy.view(-1), gradient.view(-1), *moments, numbers)
+            else:
+                self._update(weight, copy, gradient.reshape(-1), *moments, rate=rate, divisor=divisor)
+        self.steps = self.steps + 1
         return norm
+
+    def _update(
+        self,
+        weight: torch.Tensor,
+        copy: torch.Tensor | None,
+        gradient: torch.Tensor,
+        first: torch.Tensor,
+        second: torch.Tensor,
+        *,
+        rate: float,
+        divisor: float,
+    ) -> None:
+        """An update by torch's own kernel, piece by piece."""
+        device = first.device
+        scale, wide = torch.tensor(divisor, device=device), torch.empty(_PIECE, device=device)
+        for begin in range(0, len(weight), _PIECE):
+            piece = slice(begin, begin + _PIECE)
+            part = gradient[piece]
+            adamw(
+                [weight[piece]], [wide[: len(part)].copy_(part)], [first[piece]], [second[piece]], [],
+                [self.steps.to(device, copy=True)], fused=True, grad_scale=scale, amsgrad=False, beta1=BETAS[0],
+                beta2=BETAS[1], lr=rate, weight_decay=WEIGHT_DECAY, eps=EPSILON, maximize=False,
+            )  # fmt: skip
+            if copy is not None:
+                copy.view(-1)[piece].copy_(weight[piece])

@@ -29,6 +29,7 @@ from pasquin.train.checkpoint import (
     save_checkpoint,
     weight_errors,
 )
+from pasquin.train.compiling import compile_or_say, wants_compiled
 from pasquin.train.evaluate import COPY_SAMPLES, CopyProbe, Validation, sample
 from pasquin.train.examples import conditions, encode, evaluation_posts
 from pasquin.train.learner import Learner, base_of, check_base, load_learner
@@ -205,9 +206,8 @@ def _run(
     if left_out := len(posts["train"]) - len(encoded):
         progress.say(f"{counted(left_out, 'post is', 'posts are')} longer than {longest} tokens and left out.")
     loss = Loss(learner)
-    if settings.compile:
-        progress.say("Compiling the model as it goes: the first steps take minutes.")
-        loss.compile()
+    if wants_compiled(loss, settings, encoded, snapshot["run"].get("compiled", False) if snapshot else None):
+        compile_or_say(loss, settings, progress)
     validation = Validation(held_out, learner.post_format.end_id)
     most = max(len(post.conditioned.ids) for post in encoded)
     kept = (snapshot["run"]["micro_tokens"], snapshot["run"]["recompute"]) if snapshot else None

@@ -21,6 +21,7 @@ import torch
 from torch.nn import functional
 
 from pasquin.train.examples import IGNORED
+from pasquin.train.passes import PLAIN, norm, norm_gradient
 
 TYPES: Final = frozenset({"llama", "qwen2", "qwen3"})
 _HEAD_ROWS: Final = 32
@@ -134,6 +135,7 @@ class Llama:
     def __init__(self, model: Any, dtype: torch.dtype, recompute: bool = False) -> None:
         """Copies of the model's weights in `dtype`; the model's own stay as they are (and are what is updated)."""
         self.model, self.dtype, self.recompute = model, dtype, recompute
+        self.passes = PLAIN
         config = model.config
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.size = getattr(config, "head_dim", None) or config.hidden_size // self.heads
@@ -166,6 +168,11 @@ class Llama:
             return None
         return made if same else None
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How wide the model is, and how wide inside its layers."""
+        return self.embedding.value.shape[1], self.layers[0].down.value.shape[1]
+
     def weights(self) -> list[Weight]:
         """Every weight, once."""
         every = [self.embedding, *(weight for layer in self.layers for weight in layer.weights()), self.last]
@@ -183,7 +190,7 @@ class Llama:
         for layer in self.layers:
             self._forward(layer, state, rows)
         learned = (targets != IGNORED).flatten()
-        hidden, _ = self._norm(state[learned], self.last)
+        hidden, _ = self._norm(state[learned], None, self.last)
         return self._head(hidden, targets.flatten()[learned], None)[0]
 
     @torch.no_grad()
@@ -200,22 +207,25 @@ class Llama:
             else:
                 kept.append(self._forward(layer, state, rows))
         learned = (targets != IGNORED).flatten()
-        hidden, normed = self._norm(state[learned], self.last)
+        hidden, normed = self._norm(state[learned], None, self.last)
         total, gradient_low = self._head(hidden, targets.flatten()[learned], share)
         gradient = torch.zeros_like(state)
-        gradient[learned] = self._norm_back(gradient_low, normed, self.last).float()
-        del state, hidden, normed, gradient_low
+        before, to_weight = norm_gradient(gradient_low, normed.unit, normed.scale, self.last.value)
+        self.last.add(to_weight)
+        gradient[learned] = before.float()
+        low = gradient.to(self.dtype)
+        del state, hidden, normed, gradient_low, before
         for number in range(len(self.layers) - 1, self.frozen - 1, -1):
             layer, now = self.layers[number], kept.pop()
             if isinstance(now, torch.Tensor):
                 now = self._forward(layer, now.float(), rows)
-            self._backward(layer, now, gradient, rows)
+            low = self._backward(layer, now, gradient, low, rows)
         self._embedding_back(inputs, gradient)
         return total
 
     def bytes_a_token(self, longest: int, recompute: bool) -> tuple[int, int]:
         """(bytes kept, bytes in use for a moment) a token of a batch whose rows have `longest` tokens, head apart."""
-        width, inner = self.embedding.value.shape[1], self.layers[0].down.value.shape[1]
+        width, inner = self.sizes
         heads = (2 * self.heads + 2 * self.groups) * self.size
         kept = self.dtype.itemsize * (2 * width + heads + 2 * inner + self.heads * longest)
         moment = self.dtype.itemsize * (5 * inner + 3 * width) + 12 * self.heads * longest
@@ -238,24 +248,24 @@ class Llama:
         mask = torch.full((length, length), float("-inf")).triu_(1)
         return _Rows(count, length, cos, sin, mask), state
 
-    def _norm(self, state: torch.Tensor, weight: Weight) -> tuple[torch.Tensor, _Normed]:
-        """state (n, d) of float32 -> normalised and weighted, in the compute precision."""
-        scale = torch.linalg.vector_norm(state, dim=-1, keepdim=True)
-        scale.square_().div_(state.shape[-1]).add_(self.eps).rsqrt_()
-        unit = (state * scale).to(self.dtype)
-        return unit * weight.value, _Normed(unit, scale.to(self.dtype))
+    def _norm(self, state: torch.Tensor, update: torch.Tensor | None, weight: Weight) -> tuple[torch.Tensor, _Normed]:
+        """Add `update` to state (n, d) of float32, in place -> normalised and weighted, in the compute precision."""
+        hidden, unit, scale = self.passes.norm(state, update, weight.value, self.eps)
+        return hidden, _Normed(unit, scale)
 
-    def _norm_back(self, gradient: torch.Tensor, normed: _Normed, weight: Weight) -> torch.Tensor:
-        """The gradient (n, d) before a normalisation, from the one after it."""
-        product = gradient * normed.unit
-        if weight.gradient is not None:
-            weight.add(product.sum(0))
-        along = (product @ weight.value[:, None]).div_(gradient.shape[-1])
-        return (gradient * weight.value).addcmul_(normed.unit, along, value=-1).mul_(normed.scale)
+    def _norm_back(
+        self, total: torch.Tensor, gradient: torch.Tensor, normed: _Normed, weight: Weight
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the gradient (n, d) before a normalisation to `total`, in place -> it in the compute precision, and what
+        the normalisation gave.
+        """
+        low, to_weight, hidden = self.passes.norm_back(total, gradient, normed.unit, normed.scale, weight.value)
+        weight.add(to_weight)
+        return low, hidden
 
     def _forward(self, layer: _Layer, state: torch.Tensor, rows: _Rows) -> _Kept:
         """Run a layer: `state` (n, d) is changed in place."""
-        hidden, before = self._norm(state, layer.before)
+        hidden, before = self._norm(state, None, layer.before)
         qkv = hidden @ layer.qkv.value.T
         if layer.bias is not None:
             qkv += layer.bias.value
@@ -268,19 +278,17 @@ class Llama:
         shares = torch.softmax(scores, -1).to(self.dtype)
         attended = torch.bmm(shares, value).view(rows.count, self.heads, rows.length, self.size)
         attended = attended.transpose(1, 2).reshape(len(state), -1)
-        state += attended @ layer.out.value.T
-        hidden, after = self._norm(state, layer.after)
+        hidden, after = self._norm(state, attended @ layer.out.value.T, layer.after)
         gate_up = hidden @ layer.gate_up.value.T
-        gate, up = gate_up.chunk(2, -1)
-        state += functional.silu(gate).mul_(up) @ layer.down.value.T
+        state += self.passes.swiglu(gate_up) @ layer.down.value.T
         return _Kept(before, query_norm, key_norm, query, key, value, shares, attended, after, gate_up)
 
     def _turned(self, heads: torch.Tensor, weight: Weight | None, rows: _Rows) -> tuple[torch.Tensor, _Normed | None]:
         """heads (b, h, t, d) normalised where the model does, with positions -> (b * groups, h / groups * t, d)."""
         normed = None
         if weight is not None:
-            flat, normed = self._norm(heads.reshape(-1, self.size).float(), weight)
-            heads = flat.view(heads.shape)
+            flat, unit, scale = norm(heads.reshape(-1, self.size).float(), None, weight.value, self.eps)
+            heads, normed = flat.view(heads.shape), _Normed(unit, scale)
         result = torch.empty(heads.shape, dtype=self.dtype)
         _turn(heads, result, rows.cos, rows.sin)
         return result.view(rows.count * self.groups, -1, self.size), normed
@@ -295,30 +303,31 @@ class Llama:
             return
         straight = torch.empty_like(gradient)
         _turn(gradient, straight, rows.cos, -rows.sin)
-        target.copy_(self._norm_back(straight.view(-1, self.size), normed, weight).view(target.shape))
+        before, to_weight = norm_gradient(straight.view(-1, self.size), normed.unit, normed.scale, weight.value)
+        weight.add(to_weight)
+        target.copy_(before.view(target.shape))
 
-    def _backward(self, layer: _Layer, kept: _Kept, gradient: torch.Tensor, rows: _Rows) -> None:
-        """Turn the gradient (n, d) of what a layer gives into that of what it gets, in place."""
-        low = gradient.to(self.dtype)
-        gate, up = kept.gate_up.chunk(2, -1)
-        active = functional.silu(gate)
-        layer.down.add_product(low, active * up)
-        inner = low @ layer.down.value
-        to_gate_up = torch.empty_like(kept.gate_up)
-        to_gate, to_up = to_gate_up.chunk(2, -1)
-        torch.mul(inner, active, out=to_up)
-        torch.ops.aten.silu_backward.grad_input(inner.mul_(up), gate, grad_input=to_gate)
-        layer.gate_up.add_product(to_gate_up, kept.after.unit * layer.after.value)
-        gradient += self._norm_back(to_gate_up @ layer.gate_up.value, kept.after, layer.after)
+    def _backward(
+        self, layer: _Layer, kept: _Kept, gradient: torch.Tensor, low: torch.Tensor, rows: _Rows
+    ) -> torch.Tensor:
+        """Turn the gradient (n, d) of what a layer gives into that of what it gets, in place.
 
-        low = gradient.to(self.dtype)
+        `low` is it in the compute precision; it is returned as it is afterwards.
+        """
+        given, to_gate_up = self.passes.swiglu_back(low @ layer.down.value, kept.gate_up)
+        layer.down.add_product(low, given)
+        del given
+        low, hidden = self._norm_back(gradient, to_gate_up @ layer.gate_up.value, kept.after, layer.after)
+        layer.gate_up.add_product(to_gate_up, hidden)
+        del to_gate_up
         layer.out.add_product(low, kept.attended)
         to_attended = (low @ layer.out.value).view(rows.count, rows.length, self.heads, self.size).transpose(1, 2)
         to_qkv = self._attention_back(layer, kept, to_attended.reshape(kept.query.shape), rows)
         if layer.bias is not None:
             layer.bias.add(to_qkv.sum(0))
-        layer.qkv.add_product(to_qkv, kept.before.unit * layer.before.value)
-        gradient += self._norm_back(to_qkv @ layer.qkv.value, kept.before, layer.before)
+        low, hidden = self._norm_back(gradient, to_qkv @ layer.qkv.value, kept.before, layer.before)
+        layer.qkv.add_product(to_qkv, hidden)
+        return low
 
     def _attention_back(self, layer: _Layer, kept: _Kept, gradient: torch.Tensor, rows: _Rows) -> torch.Tensor:
         """Gradient of query, key and value (n, all heads) from that of what was attended to."""
@@ -343,11 +352,12 @@ class Llama:
         total = 0.0
         for begin in range(0, len(targets), _HEAD_ROWS):
             part, wanted = logits[begin : begin + _HEAD_ROWS], targets[begin : begin + _HEAD_ROWS, None]
-            shares = torch.softmax(part, -1, dtype=torch.float32)
-            chosen = shares.gather(1, wanted)
+            # Rounded to the compute precision when a gradient is made of them, exact when they are only measured.
+            shares = torch.softmax(part, -1, dtype=torch.float32 if share is None else None)
+            chosen = shares.gather(1, wanted).float()
             total -= float(chosen.clamp_min(_SMALLEST).log().sum())
             if share is not None:
-                shares.scatter_(1, wanted, chosen - 1.0)
+                shares.scatter_(1, wanted, (chosen - 1.0).to(shares.dtype))
                 part.copy_(shares)
         if share is None:
             return total, hidden
@@ -378,7 +388,7 @@ class Llama:
         rows, state = self._begin(inputs)
         for layer in self.layers:
             self._forward(layer, state, rows)
-        found, _ = self._norm(state, self.last)
+        found, _ = self._norm(state, None, self.last)
         return bool((functional.cosine_similarity(found.float(), expected.float()) > 0.98).all())
 
 

@@ -26,6 +26,7 @@ from pasquin.train.evaluate import PROBE_SAMPLES, PROBE_TOKENS, CopyProbe, Valid
 from pasquin.train.examples import EncodedPost, Example, epoch_batches, tensors
 from pasquin.train.learner import Learner, peak_rate
 from pasquin.train.loss import Loss
+from pasquin.train.passes import PLAIN
 from pasquin.train.preflight import Plan
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class RunState:
     batch_tokens: int = MOST_TOKENS
     micro_tokens: int = 0
     recompute: bool = False
+    compiled: bool = False
     evaluations: int = 0
     between: float = 1 / EVALUATIONS
     nats: float = 0.0
@@ -93,7 +95,7 @@ class Run:
         self.settings, self.progress = settings, progress
         self.weights = learner.trainable()
         self.rate = peak_rate(settings, learner.method)
-        self.optimizer = AdamW(self.weights)
+        self.optimizer = AdamW(self.weights, loss.passes.adamw)
         self.evaluated: Callable[[list[dict[str, Any]]], None] = lambda history: None
         """Called with the history after each evaluation."""
         self.best: dict[str, torch.Tensor] = {}
@@ -109,6 +111,7 @@ class Run:
         bits = self.validation.bits_per_byte(self.loss)
         cost = time.monotonic() - began
         self.state = RunState(before=bits, best_bits=math.inf, batch_tokens=self._batch_tokens(cost))
+        self.state.compiled = self.loss.passes is not PLAIN
         self._use_way()
         least = self._least_between(cost)
         # By steps and not by the clock here, as a run bounded by steps must be the same wherever it is repeated.
@@ -151,6 +154,7 @@ class Run:
         """Go back to the moment of a snapshot."""
         self.learner.bf16 = snapshot["bf16"]
         self.state = RunState(**snapshot["run"])
+        self.state.compiled = self.loss.passes is not PLAIN
         self._use_way()
         self._load(snapshot["weights"])
         self.best = snapshot["best"]

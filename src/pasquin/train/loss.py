@@ -17,6 +17,7 @@ from pasquin.train.adamw import Gradients
 from pasquin.train.examples import IGNORED
 from pasquin.train.learner import Learner
 from pasquin.train.llama import Llama
+from pasquin.train.passes import PLAIN, Passes
 
 _ROWS = 128
 
@@ -71,6 +72,7 @@ class Loss:
         self.head: Any = learner.model.get_output_embeddings()
         self.words = int(self.head.weight.shape[0])
         self.plain_head = self._head_is_plain()
+        self.passes = PLAIN
         self.recompute = False
         """Keep nothing inside layers for the backward pass, but compute it anew there: less memory, a third slower."""
 
@@ -80,7 +82,10 @@ class Loss:
         learner = self.learner
         if learner.method != "full" or self.training_decoder is not self.decoder:
             return None
-        return Llama.of(learner.model, torch.bfloat16 if learner.bf16 else torch.float32, self.recompute)
+        made = Llama.of(learner.model, torch.bfloat16 if learner.bf16 else torch.float32, self.recompute)
+        if made is not None:
+            made.passes = self.passes
+        return made
 
     def nats(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
         """Summed cross-entropy of all targets that are not ignored; inputs and targets (rows, length)."""
@@ -140,7 +145,14 @@ class Loss:
         return loss
 
     def compile(self) -> None:
-        """Compile the part that is trained, for batches of any shape. What cannot be compiled runs as it is."""
+        """Compile the passes between the products where these are written out, and the whole decoder otherwise (many
+        minutes; what of it cannot be compiled runs as it is). For batches of any shape.
+
+        Raises CannotCompile when the passes cannot be.
+        """
+        if self.written is not None:
+            self.passes = self.written.passes = Passes.compiled(*self.written.sizes, self.written.dtype)
+            return
         torch._dynamo.config.suppress_errors = True
         self.training_decoder = torch.compile(self.decoder, dynamic=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from pasquin.cli import app
 from pasquin.counts import counted
+from pasquin.progress import Terminal
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,13 @@ def test_a_single_post_is_collected_and_forgotten_in_the_singular(
     assert "2 new posts, 2 read" in several
     assert "1 post, collected." in said("lineage", "one")
     assert "Forgotten: 1 post of " in said("forget", "one", "--yes")
+
+
+def test_a_log_gives_an_estimate_once_enough_is_done_to_tell(capsys: pytest.CaptureFixture[str]) -> None:
+    with Terminal(every=0.0).task("Writing", 1_000, "candidates") as task:
+        for _ in range(10):
+            time.sleep(0.002)
+            task.advance(10)
+    lines = capsys.readouterr().err.splitlines()
+    assert ["s left" in line for line in lines[:10]] == [False] * 4 + [True] * 6
+    assert lines[-1].startswith("Writing: 100 of 1,000 candidates, ")

@@ -271,6 +271,7 @@ def test_the_page_is_served_compressed_with_a_nonce_of_its_own(
     (static / "assets").mkdir(parents=True)
     (static / "index.html").write_text('<head><meta nonce="__STYLE_NONCE__"></head>')
     (static / "assets" / "app-1a2b.js").write_text("let x = 1;\n" * 500)
+    (static / "assets" / "app-1a2b.js.br").write_bytes(b"a Brotli twin")
     monkeypatch.setattr(pages, "STATIC", static)
     pages._files.cache_clear()
     try:
@@ -280,8 +281,18 @@ def test_the_page_is_served_compressed_with_a_nonce_of_its_own(
         assert first.text.split('"')[1] in first.headers["content-security-policy"]
         assert 'href="/api/game"' in first.text  # asked for before any script runs
         assert 'href="/api/game"' not in client.get("/curate").text
-        script = client.get("/assets/app-1a2b.js", headers={"accept-encoding": "gzip"})
-        assert script.headers["content-encoding"] == "gzip"
+        for header, coding in (
+            ("gzip, deflate, br;q=0.9", "br"),
+            ("gzip", "gzip"),
+            ("gzip;q=1.0, br;q=0", "gzip"),
+            ("identity", None),
+            ("", None),
+        ):
+            with client.stream("GET", "/assets/app-1a2b.js", headers={"accept-encoding": header}) as script:
+                assert script.headers.get("content-encoding") == coding, header
+                if coding == "br":
+                    assert b"".join(script.iter_raw()) == b"a Brotli twin"
+        assert client.get("/assets/app-1a2b.js.br").status_code == 404
         assert "immutable" in script.headers["cache-control"]
         assert "javascript" in script.headers["content-type"]
     finally:

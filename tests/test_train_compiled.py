@@ -68,7 +68,7 @@ def test_the_compiled_optimizer_is_the_other(passes: Any) -> None:
     start = {"big": torch.randn(700, 100), "small": torch.randn(7)}
     weights = [{name: torch.nn.Parameter(weight.clone()) for name, weight in start.items()} for _ in range(2)]
     copies = [{name: torch.zeros_like(weight) for name, weight in start.items()} for _ in range(2)]
-    optimizers = [AdamW(weights[0]), AdamW(weights[1], passes.adamw)]
+    optimizers = [AdamW(weights[0]), AdamW(weights[1], passes)]
     for _ in range(5):
         gradients = {name: 3 * torch.randn_like(weight) for name, weight in start.items()}
         for optimizer, copy in zip(optimizers, copies, strict=True):

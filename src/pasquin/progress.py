@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
+_TELLING = 0.05
+"""Share of the work from which its rate tells how long the rest takes: loading comes first, and batches end late."""
+
+
 class Task(Protocol):
     """One running bar."""
 
@@ -79,7 +83,9 @@ class _LineTask:
         elapsed = max(now - self.began, 1e-9)
         rate = self.done / elapsed
         share = f" of {self.total:,.0f}" if self.total else ""
-        left = f", {max(0.0, (self.total - self.done) / rate):,.0f} s left" if self.total and rate > 0 else ""
+        left = ""
+        if self.total and self.done >= _TELLING * self.total:
+            left = f", {max(0.0, (self.total - self.done) / rate):,.0f} s left"
         note = f"  {self.note}" if self.note else ""
         print(
             f"{self.label}: {self.done:,.0f}{share} {self.unit}, {rate:,.1f}/s{left}{note}", file=sys.stderr, flush=True

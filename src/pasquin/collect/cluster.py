@@ -133,7 +133,8 @@ class ReadingNodes:
                     answer = node.actor.following.remote(reading)
                     yield found.page
             except self._ray.exceptions.RayTaskError as exc:
-                raise cause_of(exc) from None
+                cause = cause_of(exc)
+                raise (_headless() if isinstance(cause, self._ray.exceptions.RayError) else cause) from None
             except self._ray.exceptions.RayError as exc:
                 self._lose(node)
                 raise NodeLost from exc
@@ -169,7 +170,10 @@ class ReadingNodes:
         with self._lock:
             lost = self._readers.pop(node.name, None)
         if lost is not None:
-            self._ray.get(self._desk.drop.remote(node.name))
+            try:
+                self._ray.get(self._desk.drop.remote(node.name))
+            except self._ray.exceptions.RayError as exc:
+                raise _headless() from exc
 
     def _pass_on(self) -> None:
         """Say here what the desk has to say, until the end."""
@@ -227,6 +231,13 @@ class NodeSource:
         new = sorted(note for note, said in self._notes.items() if not said)
         self._notes.update(dict.fromkeys(new, True))
         return [*new, *(self._here.notes() if isinstance(self._here, HasNotes) else ())]
+
+
+def _headless() -> ResourceError:
+    return ResourceError(
+        "The head of the Ray cluster, which keeps the budgets, is gone. What was collected is kept; run the same "
+        "command again when it is back."
+    )
 
 
 def _is_file(account: str) -> bool:

@@ -79,7 +79,7 @@ def write_site(folder: Path, pages: Path, pack: dict[str, Any]) -> None:
     if not page.is_file():
         raise UsageError("The pages are not built here. Run `make web`, then try again.")
     try:
-        shutil.copytree(pages, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(pages, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "*.br"))
         (folder / PACK).write_bytes(orjson.dumps(pack))
         (folder / "index.html").write_text(_static_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     except OSError as exc:

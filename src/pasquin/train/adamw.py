@@ -7,11 +7,13 @@ into the copy the next step computes with, in one visit each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
 from torch.optim.adamw import adamw
+
+from pasquin.train.passes import PLAIN, Passes
 
 BETAS: Final = (0.9, 0.98)
 WEIGHT_DECAY: Final = 0.01
@@ -27,9 +29,9 @@ Gradients = Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
 class AdamW:
     """The optimizer: two moments a weight, in float32."""
 
-    def __init__(self, weights: Mapping[str, torch.nn.Parameter], compiled: Callable[..., None] | None = None) -> None:
-        """Moments of zero for `weights`, which are updated in place, by `compiled` (`passes.adamw`) where it can."""
-        self.weights, self.compiled = weights, compiled
+    def __init__(self, weights: Mapping[str, torch.nn.Parameter], passes: Passes = PLAIN) -> None:
+        """Moments of zero for `weights`, which are updated in place by what `passes` has for it."""
+        self.weights, self.passes = weights, passes
         self.first = {name: torch.zeros_like(weight, memory_format=torch.contiguous_format, requires_grad=False)
                       for name, weight in weights.items()}  # fmt: skip
         self.second = {name: torch.zeros_like(moment) for name, moment in self.first.items()}
@@ -60,8 +62,8 @@ class AdamW:
         for name, (gradient, copy) in gradients.items():
             weight = self.weights[name].detach().view(-1)
             moments = self.first[name].view(-1), self.second[name].view(-1)
-            if self.compiled is not None and copy is not None:
-                self.compiled(weight, copy.view(-1), gradient.view(-1), *moments, numbers)
+            if self.passes.adamw is not None and copy is not None:
+                self.passes.adamw(weight, copy.view(-1), gradient.view(-1), *moments, numbers)
             else:
                 self._update(weight, copy, gradient.reshape(-1), *moments, rate=rate, divisor=divisor)
         self.steps = self.steps + 1

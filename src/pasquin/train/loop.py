@@ -95,7 +95,7 @@ class Run:
         self.settings, self.progress = settings, progress
         self.weights = learner.trainable()
         self.rate = peak_rate(settings, learner.method)
-        self.optimizer = AdamW(self.weights, loss.passes.adamw)
+        self.optimizer = AdamW(self.weights, loss.passes)
         self.evaluated: Callable[[list[dict[str, Any]]], None] = lambda history: None
         """Called with the history after each evaluation."""
         self.best: dict[str, torch.Tensor] = {}

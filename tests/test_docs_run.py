@@ -55,6 +55,7 @@ ELSEWHERE = {
     "pasquin sync s3://my-bucket/mybot": "a bucket: test_sync.py",
     "pasquin sync s3://my-bucket/mybot --only fetch": "a bucket: test_sync.py",
     "pasquin backup /backups/mybot.tar": "another disk: test_backup.py",
+    "pasquin collect @sources/vc.txt --on ray": "a cluster: test_ray.py",
     "pasquin prepare vc --on ray": "a cluster: test_ray.py",
     "pasquin train vc --on ray://head:10001": "a cluster: test_ray.py",
     "pasquin generate vc -n 100000 --on ray": "a cluster: test_ray.py",

@@ -37,10 +37,9 @@ _TLD: Final = (
     "ps|sh|so|st|to|tv|uk|us|vc|ws"
 )
 _PICTURE: Final = re.compile(r"[ \t]*pic\.(?:twitter|x)\.com/\S*", re.IGNORECASE)  # often glued to the last word
-_LINK: Final = re.compile(
-    r"[ \t]*(?:https?://\S*|(?<![\w@])www\.\S+|"
-    rf"(?<![\w@./])(?:[a-z0-9][a-z0-9-]{{0,62}}\.){{1,4}}(?:{_TLD})/\S*)",
-    re.IGNORECASE,
+_LINK: Final = re.compile(r"[ \t]*(?:https?://\S*|(?<![\w@])www\.\S+)", re.IGNORECASE)
+_BARE_LINK: Final = re.compile(
+    rf"[ \t]*(?<![\w@./])(?:[a-z0-9][a-z0-9-]{{0,62}}\.){{1,4}}(?:{_TLD})/\S*", re.IGNORECASE
 )
 _EMPTY_BRACKETS: Final = re.compile(r" ?(?:\([ ]*\)|\[[ ]*\])")
 
@@ -99,10 +98,14 @@ def remove_links(text: str) -> str:
     Punctuation behind a link stays with the sentence, brackets that held nothing but links go.
     """
     for _ in range(8):
-        if "/" not in text and "www." not in text.casefold():
+        small = text.casefold()
+        if "/" not in text and "www." not in small:
             break
-        shorter = _PICTURE.sub(_behind_link, text) if ".com/" in text.lower() else text
-        shorter = _LINK.sub(_behind_link, shorter)
+        shorter = _PICTURE.sub(_behind_link, text) if ".com/" in small else text
+        if "://" in text or "www." in small:
+            shorter = _LINK.sub(_behind_link, shorter)
+        if "/" in shorter:
+            shorter = _BARE_LINK.sub(_behind_link, shorter)
         shorter = normalise(_EMPTY_BRACKETS.sub("", shorter)) if shorter != text else text
         if shorter == text:
             break

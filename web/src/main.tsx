@@ -16,6 +16,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { type ComponentType, lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 
+import { api } from "./api";
 import { GamePage } from "./game/GamePage";
 import { LanguageProvider } from "./i18n";
 import { theme } from "./theme";
@@ -34,7 +35,14 @@ const pages: Record<string, ComponentType> = {
 const PublicBotPage = lazy(() => import("./bots/PublicBotPage"));
 const path = window.location.pathname.replace(/\/+$/, "");
 const Page = pages[path] ?? (path.startsWith("/bots/") ? PublicBotPage : GamePage);
+const FIRST_STATE_MS = 150;
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
+
+if (Page === GamePage) {
+  // What the page starts with was asked for before the scripts were: waiting a moment for it spares drawing the page twice.
+  const asked = queries.prefetchQuery({ queryKey: ["state"], queryFn: api.state });
+  await Promise.race([asked, new Promise((go) => setTimeout(go, FIRST_STATE_MS))]);
+}
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>

@@ -198,12 +198,15 @@ def content_hash(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def content(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Rows as `content_hash` reads them: those of all rows of a corpus, one behind the other, are hashed."""
-    options = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
     return b"".join(orjson.dumps(row, option=options) for row in rows)
 
 
 def read_rows(folder: Path, begin: int, end: int) -> list[dict[str, Any]]:
-    """The posts number `begin` to `end` of the corpus that is (being) built in `folder`, as `content` wants them."""
+    """The posts number `begin` to `end` of the corpus that is (being) built in `folder`, for `content`.
+
+    Times are UTC without saying so.
+    """
     import duckdb
 
     with duckdb.connect() as database:
@@ -213,10 +216,7 @@ def read_rows(folder: Path, begin: int, end: int) -> list[dict[str, Any]]:
             "WHERE file_row_number BETWEEN ? AND ? ORDER BY file_row_number",
             [glob_literal(folder / POSTS), begin, end - 1],
         ).fetchall()
-    found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    for row in found:
-        row["created_at"] = row["created_at"].replace(tzinfo=UTC) if row["created_at"] else None
-    return found
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
 def _row(post: CorpusPost) -> dict[str, Any]:

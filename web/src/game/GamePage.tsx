@@ -19,6 +19,8 @@ import { useSlow } from "./useSlow";
 const Boards = lazy(() => import("./Boards"));
 
 const LOOK_AGAIN_MS = 4_000;
+/** So long after it came, what the page started with is not asked for a second time. */
+const FRESH_MS = 2_000;
 
 /** The whole page: what the server says decides which screen is shown. */
 export function GamePage() {
@@ -32,6 +34,7 @@ export function GamePage() {
   const state = useQuery({
     queryKey: ["state"],
     queryFn: api.state,
+    staleTime: FRESH_MS,
     refetchInterval: (query) => (query.state.error || query.state.data?.setup ? LOOK_AGAIN_MS : false),
   });
   useEffect(() => {

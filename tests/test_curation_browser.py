@@ -180,6 +180,20 @@ def fits(page: sync_api.Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_on_a_slow_machine_keys_pressed_at_once_are_for_what_is_shown(open_page: Opener, served: Served) -> None:
+    page = open_page(served.link())
+    page.locator(".preview").wait_for()
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 8})
+    for number in range(5):
+        page.keyboard.press("e")
+        page.keyboard.type(f" Indeed, and a raised {number}.")
+        page.keyboard.press("Control+Enter")
+    settled(page)
+    assert [decision for _, decision in served.rows()] == ["edit"] * 5
+    for number in range(5):
+        assert sum(text.endswith(f" Indeed, and a raised {number}.") for text in served.accepted()) == 1
+
+
 def test_deciding_by_keys_with_edit_and_undo(open_page: Opener, served: Served) -> None:
     page = open_page(served.link())
     page.locator(".preview").wait_for()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,9 @@ from pasquin.workspace import Workspace
 from test_train import InterruptAt, corpus, settings
 from test_train_ways import SHAPE, Ears, random_model
 
-needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+HEADERS = Path(sysconfig.get_path("include")) / "Python.h"
+needs_compiler = pytest.mark.skipif(not (COMPILER and HEADERS.exists()), reason="no C++ compiler, or no headers")
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +116,16 @@ def test_without_a_compiler_training_says_so_and_goes_on(
     assert any("there is no C++ compiler. With one (g++)" in line for line in ears.said)
 
 
-def test_a_compiler_that_gets_it_wrong_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiler_that_gets_it_wrong_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     from pasquin.train.passes import CannotCompile, Passes
 
     monkeypatch.setattr("pasquin.train.passes.has_compiler", lambda: True)
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    with pytest.raises(CannotCompile, match="no headers of Python"):
+        Passes.compiled(8, 16, torch.float32)
+    (tmp_path / "Python.h").touch()
     monkeypatch.setattr(torch, "compile", lambda function: lambda *given: tuple(-one for one in function(*given)))
     with pytest.raises(CannotCompile, match="`norm` computes something else"):
         Passes.compiled(8, 16, torch.float32)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Passes:
         """
         if not has_compiler():
             raise CannotCompile("there is no C++ compiler")
+        if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+            raise CannotCompile("there are no headers of Python (python3-dev)")
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(_folder())  # its own is in /tmp, and gone after a restart
         try:
             _folder().mkdir(parents=True, exist_ok=True)

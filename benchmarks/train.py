@@ -77,7 +77,7 @@ def open_run(posts: list[CorpusPost], held_out: list[CorpusPost], accounts: tupl
     )
     validation_set, loss = Validation(validation, learner.post_format.end_id), Loss(learner)
     if wants_compiled(loss, settings, train):
-        compile_or_say(loss, settings, Silent())
+        compile_or_say(loss, Silent())
     return Run(learner, loss, train, validation_set, CopyProbe(posts), settings, Silent())
 
 

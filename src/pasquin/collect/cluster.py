@@ -25,7 +25,7 @@ from pasquin.config import CollectSettings
 from pasquin.errors import NetworkError, ResourceError
 from pasquin.networks import HasNotes, HasPurse, HasRules, Page, Rules, Source
 from pasquin.networks.transport import open_budgets, shared, take_turns_from
-from pasquin.workers.cluster import cause_of, check_version, open_cluster
+from pasquin.workers.cluster import cause_of, check_version, nodes_with_cores, open_cluster
 
 _LOST_WITH: Final = 3
 """Nodes that may be lost while they read a source; it is passed over then."""
@@ -84,7 +84,7 @@ class ReadingNodes:
     def _find(self) -> None:
         """Start a reader on each node that has none: at the beginning, and where nodes joined since."""
         made = self._ray.remote(_Reading)
-        for name in self._there():
+        for name in nodes_with_cores(self._ray):
             with self._lock:
                 if name in self._readers:
                     continue
@@ -100,10 +100,6 @@ class ReadingNodes:
                 continue
             with self._lock:
                 self._readers[name] = node
-
-    def _there(self) -> list[str]:
-        nodes = self._ray.nodes()
-        return sorted(node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1)
 
     def over(self, wanted: Sequence[Wanted]) -> list[Wanted]:
         """`wanted`, with sources that are read by the nodes that are there now, where that is possible.

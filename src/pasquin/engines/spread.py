@@ -17,7 +17,7 @@ from pasquin import __version__
 from pasquin.engines import choose_engine
 from pasquin.errors import ModelError, PasquinError, ResourceError
 from pasquin.records import Completion, Prompt, Sampling
-from pasquin.workers.cluster import cause_of, check_version
+from pasquin.workers.cluster import cause_of, check_version, nodes_with_cores
 
 _LEAST_BLOCK: Final = 8
 _AHEAD: Final = 2
@@ -52,12 +52,10 @@ class Spread:
 
         made = self._ray.remote(_Writer)
         actors = []
-        for node in sorted(self._ray.nodes(), key=lambda node: str(node["NodeID"])):
-            cores = node["Resources"].get("CPU", 0)
-            if node["Alive"] and cores:
-                here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                options = made.options(num_cpus=cores, scheduling_strategy=here)
-                actors.append(options.remote(str(model_dir), self.name, __version__))
+        for node, cores in nodes_with_cores(self._ray).items():
+            here = NodeAffinitySchedulingStrategy(node, soft=False)
+            options = made.options(num_cpus=cores, scheduling_strategy=here)
+            actors.append(options.remote(str(model_dir), self.name, __version__))
         return actors
 
     def generate(

@@ -59,13 +59,15 @@ class AdamW:
         divisor, after = max(1.0, norm / LARGEST_NORM), float(self.steps) + 1
         numbers = torch.tensor([divisor, BETAS[0], 1 - BETAS[0], BETAS[1], 1 - BETAS[1], 1 - rate * WEIGHT_DECAY,
                                 rate / (1 - BETAS[0] ** after), (1 - BETAS[1] ** after) ** 0.5, EPSILON])  # fmt: skip
+        device = next(iter(self.first.values())).device
+        scale, wide = torch.tensor(divisor, device=device), torch.empty(_PIECE, device=device)
         for name, (gradient, copy) in gradients.items():
             weight = self.weights[name].detach().view(-1)
             moments = self.first[name].view(-1), self.second[name].view(-1)
             if self.passes.adamw is not None and copy is not None:
                 self.passes.adamw(weight, copy.view(-1), gradient.view(-1), *moments, numbers)
             else:
-                self._update(weight, copy, gradient.reshape(-1), *moments, rate=rate, divisor=divisor)
+                self._update(weight, copy, gradient.reshape(-1), *moments, rate, scale, wide)
         self.steps = self.steps + 1
         return norm
 
@@ -76,19 +78,17 @@ class AdamW:
         gradient: torch.Tensor,
         first: torch.Tensor,
         second: torch.Tensor,
-        *,
         rate: float,
-        divisor: float,
+        scale: torch.Tensor,
+        wide: torch.Tensor,
     ) -> None:
-        """An update by torch's own kernel, piece by piece."""
-        device = first.device
-        scale, wide = torch.tensor(divisor, device=device), torch.empty(_PIECE, device=device)
+        """An update by torch's own kernel, piece by piece, of a gradient divided by `scale` and widened into `wide`."""
         for begin in range(0, len(weight), _PIECE):
             piece = slice(begin, begin + _PIECE)
             part = gradient[piece]
             adamw(
                 [weight[piece]], [wide[: len(part)].copy_(part)], [first[piece]], [second[piece]], [],
-                [self.steps.to(device, copy=True)], fused=True, grad_scale=scale, amsgrad=False, beta1=BETAS[0],
+                [self.steps.to(wide.device, copy=True)], fused=True, grad_scale=scale, amsgrad=False, beta1=BETAS[0],
                 beta2=BETAS[1], lr=rate, weight_decay=WEIGHT_DECAY, eps=EPSILON, maximize=False,
             )  # fmt: skip
             if copy is not None:

@@ -42,7 +42,7 @@ def wants_compiled(
     return True
 
 
-def compile_or_say(loss: Loss, settings: TrainSettings, progress: Progress) -> None:
+def compile_or_say(loss: Loss, progress: Progress) -> None:
     """Compile, or say why training goes on without."""
     if loss.written is None:
         progress.say("Compiling the model as it goes: the first steps take minutes.")

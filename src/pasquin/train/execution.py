@@ -207,7 +207,7 @@ def _run(
         progress.say(f"{counted(left_out, 'post is', 'posts are')} longer than {longest} tokens and left out.")
     loss = Loss(learner)
     if wants_compiled(loss, settings, encoded, snapshot["run"].get("compiled", False) if snapshot else None):
-        compile_or_say(loss, settings, progress)
+        compile_or_say(loss, progress)
     validation = Validation(held_out, learner.post_format.end_id)
     most = max(len(post.conditioned.ids) for post in encoded)
     kept = (snapshot["run"]["micro_tokens"], snapshot["run"]["recompute"]) if snapshot else None

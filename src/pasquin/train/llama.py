@@ -228,7 +228,7 @@ class Llama:
         width, inner = self.sizes
         heads = (2 * self.heads + 2 * self.groups) * self.size
         kept = self.dtype.itemsize * (2 * width + heads + 2 * inner + self.heads * longest)
-        moment = self.dtype.itemsize * (5 * inner + 3 * width) + 12 * self.heads * longest
+        moment = self.dtype.itemsize * (8 * inner + 3 * width) + 12 * self.heads * longest
         learned = len(self.layers) - self.frozen
         state = 8 * width
         if recompute:

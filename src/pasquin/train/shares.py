@@ -19,7 +19,7 @@ from pasquin.counts import counted
 from pasquin.errors import PasquinError, ResourceError
 from pasquin.progress import Progress, Silent
 from pasquin.train.examples import Example
-from pasquin.workers.cluster import check_version
+from pasquin.workers.cluster import cause_of, check_version, nodes_with_cores
 
 if TYPE_CHECKING:
     from pasquin.train.adamw import Gradients
@@ -43,12 +43,10 @@ class Shares:
 
         self._ray, self._progress = ray, progress
         self._actors: list[Any] = []
-        for node in sorted(ray.nodes(), key=lambda node: str(node["NodeID"])):
-            cores = node["Resources"].get("CPU", 0)
-            if node["Alive"] and cores:
-                here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                options = ray.remote(_Helper).options(num_cpus=cores, scheduling_strategy=here)
-                self._actors.append(options.remote(settings, accounts, bf16, base, __version__))
+        for node, cores in nodes_with_cores(ray).items():
+            here = NodeAffinitySchedulingStrategy(node, soft=False)
+            options = ray.remote(_Helper).options(num_cpus=cores, scheduling_strategy=here)
+            self._actors.append(options.remote(settings, accounts, bf16, base, __version__))
         for actor in list(self._actors):
             try:
                 ray.get(actor.ready.remote())
@@ -77,7 +75,7 @@ class Shares:
                 some, arrived = self._ray.get(reference)
                 found = {name: torch.tensor(gradient) for name, gradient in arrived.items()}
             except self._ray.exceptions.RayTaskError as exc:
-                raise exc.cause if isinstance(exc.cause, Exception) else exc from None
+                raise cause_of(exc) from None
             except self._ray.exceptions.RayError:
                 self._actors.remove(actor)
                 self._progress.say(f"A node is gone; {counted(len(self._actors), 'is', 'are')} left.")

@@ -7,6 +7,7 @@ folder); what goes through Ray itself is small.
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,9 +39,7 @@ class Cluster:
     @property
     def nodes(self) -> int:
         """Nodes with a core that are there now."""
-        return max(
-            1, len([node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1])
-        )
+        return max(1, len(nodes_with_cores(self._ray)))
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """`function` of each item, in their order."""
@@ -69,6 +68,12 @@ class Cluster:
                 f"The Ray cluster lost a piece of work for good ({str(exc).splitlines()[0]}). "
                 "See that it has a node with enough memory, then run the same command again: it goes on."
             ) from exc
+
+
+def nodes_with_cores(ray: Any) -> dict[str, float]:
+    """The ids of the nodes that are there now and have a core, in a fixed order, and how many cores each has."""
+    alive = {str(node["NodeID"]): float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}
+    return {name: alive[name] for name in sorted(alive) if alive[name] >= 1}
 
 
 def cause_of(error: Any) -> Exception:
@@ -104,7 +109,8 @@ def open_cluster(on: str) -> Iterator[Cluster]:
     ours = not ray.is_initialized()
     if ours:
         try:
-            ray.init(address=None if on == "ray" else on, log_to_driver=False, logging_level="ERROR")
+            with warnings.catch_warnings(action="ignore"):  # what it warns of, it raises afterwards
+                ray.init(address=None if on == "ray" else on, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError, OSError, ImportError) as exc:
             raise ResourceError(
                 f"The Ray cluster `{on}` does not answer ({str(exc).strip().splitlines()[0]}). "

@@ -38,22 +38,27 @@ const Page = pages[path] ?? (path.startsWith("/bots/") ? PublicBotPage : GamePag
 const FIRST_STATE_MS = 150;
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
 
-if (Page === GamePage) {
-  // What the page starts with was asked for before the scripts were: waiting a moment for it spares drawing the page twice.
-  const asked = queries.prefetchQuery({ queryKey: ["state"], queryFn: api.state });
-  await Promise.race([asked, new Promise((go) => setTimeout(go, FIRST_STATE_MS))]);
+function draw() {
+  createRoot(document.getElementById("root")!).render(
+    <StrictMode>
+      <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+        <QueryClientProvider client={queries}>
+          <LanguageProvider>
+            <Suspense>
+              <Page />
+            </Suspense>
+          </LanguageProvider>
+        </QueryClientProvider>
+      </MantineProvider>
+    </StrictMode>,
+  );
 }
 
-createRoot(document.getElementById("root")!).render(
-  <StrictMode>
-    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
-      <QueryClientProvider client={queries}>
-        <LanguageProvider>
-          <Suspense>
-            <Page />
-          </Suspense>
-        </LanguageProvider>
-      </QueryClientProvider>
-    </MantineProvider>
-  </StrictMode>,
-);
+if (Page === GamePage) {
+  // What the page starts with was asked for before the scripts were: waiting a moment for it spares drawing the page twice.
+  // Not by `await`, which would make the build cut the scripts into many files.
+  const asked = queries.prefetchQuery({ queryKey: ["state"], queryFn: api.state });
+  void Promise.race([asked, new Promise((go) => setTimeout(go, FIRST_STATE_MS))]).then(draw);
+} else {
+  draw();
+}

@@ -76,20 +76,22 @@ def _mend(text: str) -> str:
     if _SURROGATE.search(text):
         # Pairs that were read apart (JSON escapes) become the character they mean, lone halves go.
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    if "&" in text:
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     if not text.isascii():
         if _MAYBE_MOJIBAKE.search(text):
             import ftfy
 
             text = ftfy.fix_encoding(text)
         text = unicodedata.normalize("NFC", text)
-        if _is_tidy(text):  # what is removed or replaced below is not printable
-            return text
-        text = _TAGS.sub(r"\1", text)
-    text = _LINE_END.sub("\n", text)
-    text = _INVISIBLE.sub("", text)
-    text = _AROUND_BREAK.sub("\n", _SPACES.sub(" ", text))
-    return _MANY_BREAKS.sub("\n\n", text).strip(" \n\u200c\u200d")
+    if not text.replace("\n", "").isprintable():
+        text = _LINE_END.sub("\n", _TAGS.sub(r"\1", text))
+        text = _SPACES.sub(" ", _INVISIBLE.sub("", text))
+    elif "  " in text:
+        text = _SPACES.sub(" ", text)
+    if "\n" in text:
+        text = _MANY_BREAKS.sub("\n\n", _AROUND_BREAK.sub("\n", text))
+    return text.strip(" \n\u200c\u200d")
 
 
 def remove_links(text: str) -> str:
@@ -98,6 +100,8 @@ def remove_links(text: str) -> str:
     Punctuation behind a link stays with the sentence, brackets that held nothing but links go.
     """
     for _ in range(8):
+        if "/" not in text and "." not in text:
+            break
         small = text.casefold()
         if "/" not in text and "www." not in small:
             break

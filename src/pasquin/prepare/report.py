@@ -29,13 +29,14 @@ _SPLIT_WORDS: Final = {
 }
 _EMOJI: Final = "emoji"
 _CONTENTS: Final = {
-    _EMOJI: r"\p{Emoji_Presentation}|\p{Emoji}\ufe0f",
-    "a #hashtag": r"(?<!\w)#\w",
-    "an @mention": r"(?<!\w)@\w",
-    "a line break": r"\n",
-    "a question mark": r"\?",
-    "a digit": r"\d",
+    _EMOJI: ("", r"\p{Emoji_Presentation}|\p{Emoji}\ufe0f"),
+    "a #hashtag": ("#", r"(?<!\w)#\w"),
+    "an @mention": ("@", r"(?<!\w)@\w"),
+    "a line break": ("\n", ""),
+    "a question mark": ("?", ""),
+    "a digit": ("", r"\d"),
 }
+"""What may be in a text: a character that stands in every such text, and the pattern that then decides."""
 _STYLE: Final = Path(__file__).with_name("report.css")
 
 
@@ -60,15 +61,15 @@ def summarised(posts: Iterable[Mapping[str, Any]]) -> Summary:
     """The summary of posts (`text`, `created_at`)."""
     import regex
 
-    searches = {label: regex.compile(pattern).search for label, pattern in _CONTENTS.items()}
+    searches = [(label, sign, regex.compile(pattern).search) for label, (sign, pattern) in _CONTENTS.items()]
     summary = Summary()
     for post in posts:
         text, created_at = post["text"], post["created_at"]
         summary.lengths[len(text)] += 1
         summary.months[(created_at.year, created_at.month) if created_at else None] += 1
         plain = text.isascii()
-        for label, found in searches.items():
-            if not (plain and label == _EMOJI) and found(text) is not None:
+        for label, sign, found in searches:
+            if sign in text and not (plain and label is _EMOJI) and found(text) is not None:
                 summary.contents[label] += 1
     return summary
 

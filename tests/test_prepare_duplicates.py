@@ -73,11 +73,11 @@ def test_many_texts_of_few_words_are_compared_with_few_others_and_copies_are_fou
     alike = 0
     for band in band_keys(found, bands):
         groups = agreeing(band)
-        alike = max(alike, int((groups.lengths * (groups.lengths - 1)).sum() // 2))
+        alike = max(alike, int(groups.lengths.max()))
         pairs = suspects(groups, sizes, sketches(found), STRADDLE_THRESHOLD, leaders=True)
         _, counts = np.unique(pairs[:, 1], return_counts=True)
         assert counts.max() <= 8
-    assert alike > 10 * len(keys)  # what agrees in a band is far more than that
+    assert alike > 50  # that many agree in a band
     judged = find_duplicates([*every, *copies], 0.8)
     near = [jaccard(shingles(text), shingles(copy)) >= 0.8 for text, copy in zip(every, copies, strict=False)]
     dropped = [reason is not None for reason in judged.reasons[len(every) :]]

@@ -58,7 +58,7 @@ _FEW: Final = 2 * PART
 """Posts that are not worth starting processes for."""
 _PAIRS: Final = 500_000
 """Pairs of texts that a worker compares at a time."""
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 """Counts up when the files of parts change: what another version left is no use."""
 _SLICE: Final = 2**21
 """Texts of a band that a worker looks at together, about: what bounds its memory."""

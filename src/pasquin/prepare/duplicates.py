@@ -72,13 +72,17 @@ def band_keys(found: NDArray[np.uint16], bands: Banding) -> NDArray[np.uint32]:
     """What the bands of digests (n, orders) are compared by: uint32 (bands, n), different ones alike once in 2^32."""
     import numpy as np
 
-    used = found[:, : bands.bands * bands.rows]
-    cut = used.reshape(len(found), bands.bands, bands.rows).astype(np.uint64)
-    keys = np.zeros(cut.shape[:2], np.uint64)
-    for row in range(bands.rows):
-        keys = (keys + cut[:, :, row] + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        keys ^= keys >> np.uint64(29)
-    return np.ascontiguousarray((keys >> np.uint64(16)).astype(np.uint32).T)
+    used = np.ascontiguousarray(found[:, : bands.bands * bands.rows].T)
+    result = np.empty((bands.bands, len(found)), np.uint32)
+    for band, rows in enumerate(used.reshape(bands.bands, bands.rows, len(found))):
+        keys = np.zeros(len(found), np.uint64)  # those of one band fit into a core's cache
+        for row in rows:
+            keys += row
+            keys += np.uint64(1)
+            keys *= np.uint64(0x9E3779B97F4A7C15)
+            keys ^= keys >> np.uint64(29)
+        result[band] = keys >> np.uint64(16)
+    return result
 
 
 @dataclass(frozen=True)

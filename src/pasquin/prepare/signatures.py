@@ -66,13 +66,12 @@ def digests(keys: Sequence[str], orders: int) -> tuple[NDArray[np.uint16], NDArr
 
     draw = np.random.default_rng(_SEED)
     factors = draw.integers(0, 2**31, orders, np.uint32) * np.uint32(2) + np.uint32(1)
-    shifts = draw.integers(0, 2**32, orders, np.uint32)
     found = np.empty((len(keys), orders), np.uint16)
     sizes = np.empty(len(keys), np.int32)
     for begin in range(0, len(keys), _BATCH):
         hashes, starts = shingles(keys[begin : begin + _BATCH])
         part = slice(begin, begin + len(starts) - 1)
-        found[part] = _minima(hashes, starts[:-1], factors, shifts).T
+        found[part] = _minima(hashes, starts[:-1], factors).T
         sizes[part] = np.diff(_distinct(hashes, starts)[1])
     return found, sizes
 
@@ -89,16 +88,15 @@ def sketches(found: NDArray[np.uint16]) -> NDArray[np.uint64]:
     return np.packbits((used & 1).astype(bool), axis=1).view(np.uint64)
 
 
-def _minima(hashes: NDArray[Any], starts: NDArray[Any], factors: NDArray[Any], shifts: NDArray[Any]) -> NDArray[Any]:
-    """For each order (factor * x + shift) the upper half of the least place of a shingle of each text."""
+def _minima(hashes: NDArray[Any], starts: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
+    """For each order (factor * x, x being a good hash already) 16 bits of the least place of a shingle of each text."""
     import numpy as np
 
     places = (hashes >> np.uint64(32)).astype(np.uint32)
     least = np.empty((len(factors), len(starts)), np.uint32)
     room = np.empty_like(places)
-    for number, (factor, shift) in enumerate(zip(factors, shifts, strict=True)):
+    for number, factor in enumerate(factors):
         np.multiply(places, factor, out=room)
-        room += shift
         np.minimum.reduceat(room, starts, out=least[number])
     # The minimum of a hundred is small: its middle bits tell more than its upper ones.
     return ((least * np.uint32(0x9E3779B1)) >> np.uint32(16)).astype(np.uint16)

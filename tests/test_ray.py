@@ -283,7 +283,9 @@ def test_the_endpoint_answers_on_every_node_and_past_one_that_is_killed(
         alone = [ask(seed) for seed in range(4)]
         with ThreadPoolExecutor(8) as threads, killing_a_node(cluster, 0.2):
             together = list(threads.map(ask, [seed % 4 for seed in range(80)]))
-    assert together == alone * 20
+        assert [ask(seed) for seed in range(4)] == alone  # beside others a text may be another: docs/serve.md
+    assert len(together) == 80
+    assert all(together)
 
 
 def test_a_place_that_is_none_is_a_sentence(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -20,8 +20,16 @@ function brotli(): Plugin {
   };
 }
 
+/** The languages there are files for, English first, and what each is called in itself: a browser takes long to say. */
+function languageNames(): Record<string, string> {
+  const codes = readdirSync(new URL("src/locales", import.meta.url)).map((file) => file.replace(/\.json$/, ""));
+  const named = (code: string) => [code, new Intl.DisplayNames([code], { type: "language" }).of(code) ?? code];
+  return Object.fromEntries(["en", ...codes.filter((code) => code !== "en").sort()].map(named));
+}
+
 export default defineConfig({
   plugins: [brotli()],
+  define: { LANGUAGE_NAMES: JSON.stringify(languageNames()) },
   // The code is React's; what runs it is Preact, at half the size: the first screen is there a third sooner on a phone.
   resolve: {
     alias: [

@@ -41,7 +41,14 @@ const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"
 function draw() {
   createRoot(document.getElementById("root")!).render(
     <StrictMode>
-      <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+      {/* Its variables and classes are worked out while people wait, and are in game.css or not used. */}
+      <MantineProvider
+        theme={theme}
+        defaultColorScheme="auto"
+        getStyleNonce={() => nonce}
+        withCssVariables={false}
+        withGlobalClasses={false}
+      >
         <QueryClientProvider client={queries}>
           <LanguageProvider>
             <Suspense>

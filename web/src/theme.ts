@@ -1,10 +1,8 @@
 import { Button, createTheme } from "@mantine/core";
 
-/** Mantine's side of the look; colours of the page itself are CSS variables in game.css. */
+/** Mantine's side of the look; colours, fonts and what else are CSS variables stand in game.css. */
 export const theme = createTheme({
-  fontFamily: '"Figtree Variable", system-ui, -apple-system, "Segoe UI", Roboto, sans-serif',
   defaultRadius: "md",
-  cursorType: "pointer",
   respectReducedMotion: true,
   focusRing: "never", // game.css draws one for everything
   components: {

@@ -1,6 +1,6 @@
 import { useState } from "react";
 
-import { languageNames, languages, useWords } from "../i18n";
+import { languageNames, useWords } from "../i18n";
 import { setSound, soundIsOn } from "./sound";
 
 /** What is always true of the page, its language, and its sound. */
@@ -12,9 +12,9 @@ export function Footer() {
       <p>{t("footer")}</p>
       <p className="footer-tools">
         <select aria-label={t("choose_language")} value={t.language} onChange={(event) => t.setLanguage(event.target.value)}>
-          {languages.map((code) => (
+          {Object.entries(languageNames).map(([code, name]) => (
             <option key={code} value={code} lang={code}>
-              {languageNames(code)}
+              {name}
             </option>
           ))}
         </select>

@@ -49,8 +49,12 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // Mantine marks its modules for servers that render React, which is nothing to tell anybody here.
-    rolldownOptions: { onLog: (level, log, say) => log.code !== "MODULE_LEVEL_DIRECTIVE" && say(level, log) },
+    // What the first screen needs is one file: each further one is another way to the server and back.
+    rolldownOptions: {
+      output: { codeSplitting: { groups: [{ name: "first", tags: ["$initial"] }] } },
+      // TanStack marks its modules for servers that render React, which is nothing to tell anybody here.
+      onLog: (level, log, say) => log.code !== "MODULE_LEVEL_DIRECTIVE" && say(level, log),
+    },
   },
   server: { proxy: { "/api": "http://127.0.0.1:8000" } },
 });

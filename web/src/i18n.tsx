@@ -2,6 +2,7 @@
 import { createContext, Fragment, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
 
 import english from "./locales/en.json";
+import { store, stored } from "./ui/state";
 
 export type Key = keyof typeof english;
 type Plural<K> = K extends `${infer Stem}_other` ? Stem : never;
@@ -30,18 +31,9 @@ export function useWords(): Translate {
 
 const STORED = "pasquin-language";
 
-/** The language once chosen; none where the browser gives a frame no storage. */
-function stored(): string | null {
-  try {
-    return localStorage.getItem(STORED);
-  } catch {
-    return null;
-  }
-}
-
 /** The stored language, else the first of the browser's that there is a file for. */
 function preferred(): string {
-  const wanted = [stored(), ...navigator.languages.map((code) => code.split("-")[0])];
+  const wanted = [stored(STORED), ...navigator.languages.map((code) => code.split("-")[0])];
   return wanted.find((code): code is string => code != null && Object.hasOwn(languageNames, code)) ?? "en";
 }
 
@@ -61,11 +53,7 @@ export function LanguageProvider({ children }: { children: ReactNode }) {
   const words = useMemo(() => {
     const choose = (code: string) => {
       setLanguage(code);
-      try {
-        localStorage.setItem(STORED, code);
-      } catch {
-        // Chosen for this visit, then.
-      }
+      store(STORED, code);
     };
     return translator(loaded.language, loaded.words, choose);
   }, [loaded]);

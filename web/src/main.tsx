@@ -1,17 +1,10 @@
-import "@mantine/core/styles/baseline.css";
-import "@mantine/core/styles/default-css-variables.css";
-import "@mantine/core/styles/global.css";
-import "@mantine/core/styles/UnstyledButton.css";
-import "@mantine/core/styles/CloseButton.css";
-import "@mantine/core/styles/Loader.css";
-import "@mantine/core/styles/ActionIcon.css";
-import "@mantine/core/styles/Button.css";
 import "@fontsource-variable/figtree/wght.css";
 import "@fontsource-variable/fraunces/wght.css";
+import "./ui/base.css";
+import "./ui/buttons.css";
 import "./game/game.css";
 import "./game/modes.css";
 
-import { MantineProvider } from "@mantine/core";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { type ComponentType, lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
@@ -19,7 +12,7 @@ import { createRoot } from "react-dom/client";
 import { api } from "./api";
 import { GamePage } from "./game/GamePage";
 import { LanguageProvider } from "./i18n";
-import { theme } from "./theme";
+import { startColours } from "./ui/colours";
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -36,31 +29,22 @@ const PublicBotPage = lazy(() => import("./bots/PublicBotPage"));
 const path = window.location.pathname.replace(/\/+$/, "");
 const Page = pages[path] ?? (path.startsWith("/bots/") ? PublicBotPage : GamePage);
 const FIRST_STATE_MS = 150;
-const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
 
 function draw() {
   createRoot(document.getElementById("root")!).render(
     <StrictMode>
-      {/* Its variables and classes are worked out while people wait, and are in game.css or not used. */}
-      <MantineProvider
-        theme={theme}
-        defaultColorScheme="auto"
-        getStyleNonce={() => nonce}
-        withCssVariables={false}
-        withGlobalClasses={false}
-      >
-        <QueryClientProvider client={queries}>
-          <LanguageProvider>
-            <Suspense>
-              <Page />
-            </Suspense>
-          </LanguageProvider>
-        </QueryClientProvider>
-      </MantineProvider>
+      <QueryClientProvider client={queries}>
+        <LanguageProvider>
+          <Suspense>
+            <Page />
+          </Suspense>
+        </LanguageProvider>
+      </QueryClientProvider>
     </StrictMode>,
   );
 }
 
+startColours();
 if (Page === GamePage) {
   // What the page starts with was asked for before the scripts were: waiting a moment for it spares drawing the page twice.
   // Not by `await`, which would make the build cut the scripts into many files.

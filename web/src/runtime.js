@@ -1,4 +1,4 @@
-/** What stands in for `react` in the built pages: Preact, and the one export that it lacks and Mantine names. */
+/** What stands in for `react` in the built pages: Preact. */
 import { options } from "preact";
 
 // Effects run at once, as React does after a key or a click, and not after the next frame: whoever types on at once would
@@ -6,4 +6,4 @@ import { options } from "preact";
 options.requestAnimationFrame = (run) => queueMicrotask(run);
 
 export * from "preact/compat";
-export { default, Fragment as Activity } from "preact/compat";
+export { default } from "preact/compat";

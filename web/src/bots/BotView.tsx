@@ -1,9 +1,9 @@
-import { Button, UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 
 import { WithCommands } from "../curate/Gate";
 import { networkName } from "../networks";
+import { Button, PlainButton } from "../ui/buttons";
 import { bots, type BotSummary, moment, type Run } from "./api";
 import { StateBadge } from "./BotCard";
 import { CalendarView } from "./CalendarView";
@@ -81,16 +81,16 @@ export function BotView({ summary, owner }: Props) {
       )}
       <nav className="views bot-views" aria-label={`Views of ${summary.bot}`}>
         {(Object.keys(VIEWS) as View[]).map((name) => (
-          <UnstyledButton key={name} className="view" aria-current={name === view ? "page" : undefined} onClick={() => setView(name)}>
+          <PlainButton key={name} className="view" aria-current={name === view ? "page" : undefined} onClick={() => setView(name)}>
             {VIEWS[name]}
             {name === "queue" && <span className="view-count">{summary.stock}</span>}
-          </UnstyledButton>
+          </PlainButton>
         ))}
       </nav>
       {detail.error && !detail.data && (
         <div className="problem" role="alert">
           <p>{detail.error.message}</p>
-          <Button size="xs" variant="default" onClick={() => void detail.refetch()}>
+          <Button size="small" look="outlined" onClick={() => void detail.refetch()}>
             Try again
           </Button>
         </div>
@@ -120,7 +120,7 @@ function Switches({ summary, owner }: Props) {
     if (!owner || !summary.stock) return null;
     return (
       <div className="row">
-        <Button variant="default" size="sm" onClick={() => setAsked("release")}>
+        <Button look="outlined" onClick={() => setAsked("release")}>
           Release its queue
         </Button>
         <Confirm
@@ -140,12 +140,12 @@ function Switches({ summary, owner }: Props) {
   return (
     <div className="row">
       {closed && owner && (
-        <Button size="sm" loading={turn.isPending} onClick={() => turn.mutate("active")}>
+        <Button busy={turn.isPending} onClick={() => turn.mutate("active")}>
           Resume
         </Button>
       )}
       {!closed && (
-        <Button variant="default" size="sm" loading={turn.isPending} onClick={() => turn.mutate("paused")}>
+        <Button look="outlined" busy={turn.isPending} onClick={() => turn.mutate("paused")}>
           Pause
         </Button>
       )}
@@ -155,7 +155,7 @@ function Switches({ summary, owner }: Props) {
         </button>
       )}
       {owner && !closed && (
-        <Button variant="default" size="sm" loading={run.isPending} onClick={() => setAsked("publish")}>
+        <Button look="outlined" busy={run.isPending} onClick={() => setAsked("publish")}>
           {summary.schedule ? "Publish what is due" : "Publish one now"}
         </Button>
       )}

@@ -1,12 +1,12 @@
 import "../curate/curate.css";
 import "./bots.css";
 
-import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState, useSyncExternalStore } from "react";
 
 import { enter, Gate, isRefusal, LOOK_AGAIN_MS, WithCommands } from "../curate/Gate";
 import { ColourToggle } from "../game/Header";
+import { Button } from "../ui/buttons";
 import { bots, type BotsState } from "./api";
 import { BotCard } from "./BotCard";
 import { BotView } from "./BotView";
@@ -110,7 +110,7 @@ function AllSwitch({ state }: { state: BotsState }) {
           <b>All bots are stopped.</b> {state.why} Nothing is published, wherever they run.
         </p>
         {state.curator.owner ? (
-          <Button size="sm" loading={turn.isPending} onClick={() => turn.mutate("active")}>
+          <Button busy={turn.isPending} onClick={() => turn.mutate("active")}>
             Let them go on
           </Button>
         ) : (

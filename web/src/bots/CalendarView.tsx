@@ -1,7 +1,7 @@
-import { Button } from "@mantine/core";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
+import { Button } from "../ui/buttons";
 import { bots, type BotSummary, type CalendarDay, type CalendarItem } from "./api";
 
 const DAYS = 42;
@@ -44,11 +44,11 @@ export function CalendarView({ bot }: { bot: BotSummary }) {
   return (
     <section className="calendar-view" aria-label="Calendar">
       <div className="row">
-        <Button variant="default" size="compact-sm" onClick={() => turn(-1)} aria-label="The month before">
+        <Button look="outlined" size="compact" onClick={() => turn(-1)} aria-label="The month before">
           ←
         </Button>
         <h3 aria-live="polite">{written(month, { month: "long", year: "numeric" })}</h3>
-        <Button variant="default" size="compact-sm" onClick={() => turn(1)} aria-label="The month after">
+        <Button look="outlined" size="compact" onClick={() => turn(1)} aria-label="The month after">
           →
         </Button>
         <span className="soft small">Times in {bot.time_zone}.{!bot.schedule && " It has no schedule, so there are no slots."}</span>

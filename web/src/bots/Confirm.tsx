@@ -1,7 +1,7 @@
-import { Button } from "@mantine/core";
 import type { ReactNode } from "react";
 
 import { Dialog } from "../game/Dialog";
+import { Button } from "../ui/buttons";
 
 type Props = {
   opened: boolean;
@@ -26,10 +26,10 @@ export function Confirm({ opened, title, yes, busy, error, onYes, onNo, children
           </p>
         )}
         <div className="row">
-          <Button onClick={onYes} loading={busy}>
+          <Button onClick={onYes} busy={busy}>
             {yes}
           </Button>
-          <Button variant="default" onClick={onNo}>
+          <Button look="outlined" onClick={onNo}>
             Cancel
           </Button>
         </div>

@@ -1,6 +1,5 @@
-import { Button } from "@mantine/core";
-
 import { WithCommands } from "../curate/Gate";
+import { Button } from "../ui/buttons";
 import { bots, type BotChecks, type BotSummary, moment } from "./api";
 import { useAction } from "./useAction";
 
@@ -43,11 +42,11 @@ export function DisclosureView({ bot, kept, owner }: Props) {
         </ul>
       )}
       <div className="row">
-        <Button size="sm" loading={check.isPending} onClick={() => check.mutate(undefined)}>
+        <Button busy={check.isPending} onClick={() => check.mutate(undefined)}>
           Check now
         </Button>
         {owner && (
-          <Button size="sm" variant="default" loading={setUp.isPending} onClick={() => setUp.mutate(undefined)}>
+          <Button look="outlined" busy={setUp.isPending} onClick={() => setUp.mutate(undefined)}>
             Write bio, flag and picture
           </Button>
         )}

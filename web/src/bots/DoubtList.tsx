@@ -1,6 +1,6 @@
-import { Button } from "@mantine/core";
 import { useState } from "react";
 
+import { Button } from "../ui/buttons";
 import { bots, type BotEntry, type BotSummary, moment } from "./api";
 import { useAction } from "./useAction";
 
@@ -68,7 +68,7 @@ function Unknown({ bot, entry, owner }: { bot: BotSummary; entry: BotEntry; owne
                 onChange={(event) => setUri(event.target.value)}
               />
             </label>
-            <Button type="submit" size="compact-sm" loading={resolve.isPending}>
+            <Button type="submit" size="compact" busy={resolve.isPending}>
               Note as published
             </Button>
           </form>
@@ -81,10 +81,10 @@ function Unknown({ bot, entry, owner }: { bot: BotSummary; entry: BotEntry; owne
       </div>
       {owner && (
         <div className="row entry-actions">
-          <Button size="compact-sm" variant="default" onClick={() => setFound(!found)} aria-expanded={found}>
+          <Button size="compact" look="outlined" onClick={() => setFound(!found)} aria-expanded={found}>
             It is there
           </Button>
-          <Button size="compact-sm" variant="default" loading={resolve.isPending} onClick={() => resolve.mutate(null)}>
+          <Button size="compact" look="outlined" busy={resolve.isPending} onClick={() => resolve.mutate(null)}>
             It is not there: back into the queue
           </Button>
         </div>

@@ -1,8 +1,8 @@
-import { Button } from "@mantine/core";
 import { useId, useState } from "react";
 
 import type { Network } from "../curate/api";
 import { Counters } from "../curate/Counters";
+import { Button } from "../ui/buttons";
 import { bots, type BotEntry, type BotSummary } from "./api";
 import { useAction } from "./useAction";
 
@@ -41,10 +41,10 @@ export function EntryEditor({ bot, entry, onDone }: Props) {
         </p>
       )}
       <div className="row">
-        <Button type="submit" size="compact-sm" loading={save.isPending} disabled={!text.trim()}>
+        <Button type="submit" size="compact" busy={save.isPending} disabled={!text.trim()}>
           Save
         </Button>
-        <Button size="compact-sm" variant="default" onClick={onDone}>
+        <Button size="compact" look="outlined" onClick={onDone}>
           Cancel
         </Button>
       </div>

@@ -1,7 +1,6 @@
 import "../curate/curate.css";
 import "./bots.css";
 
-import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 
@@ -9,6 +8,7 @@ import { ApiError } from "../api";
 import { ColourToggle } from "../game/Header";
 import { Notice } from "../game/Notice";
 import { networkName } from "../networks";
+import { Button } from "../ui/buttons";
 import { bots, followable, moment, type PublicBot, type PublicPublication } from "./api";
 import { Facts } from "./Facts";
 
@@ -64,7 +64,7 @@ export default function PublicBotPage() {
               )}
             </ul>
             {pages.hasNextPage && (
-              <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
+              <Button look="outlined" busy={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
                 Earlier ones
               </Button>
             )}

@@ -1,8 +1,8 @@
-import { Button } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { networkName } from "../networks";
+import { Button } from "../ui/buttons";
 import { bots, type BotEntry, type BotSummary, followable, moment } from "./api";
 import { Facts } from "./Facts";
 
@@ -40,7 +40,7 @@ export function PublishedView({ bot }: { bot: BotSummary }) {
         ))}
       </ul>
       {pages.hasNextPage && (
-        <Button variant="default" loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
+        <Button look="outlined" busy={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
           More
         </Button>
       )}

@@ -1,6 +1,6 @@
-import { Button } from "@mantine/core";
 import { useState } from "react";
 
+import { Button } from "../ui/buttons";
 import { bots, type BotDetail, type BotEntry, type BotSummary, moment } from "./api";
 import { DoubtList } from "./DoubtList";
 import { EntryEditor } from "./EntryEditor";
@@ -100,14 +100,14 @@ function EntryActions({ bot, entry, onEdit }: { bot: BotSummary; entry: BotEntry
   return (
     <div className="row entry-actions">
       {bot.configured && (
-        <Button size="compact-sm" variant="default" onClick={onEdit} aria-label={`Edit: ${entry.text.slice(0, 60)}`}>
+        <Button size="compact" look="outlined" onClick={onEdit} aria-label={`Edit: ${entry.text.slice(0, 60)}`}>
           Edit
         </Button>
       )}
       <Button
-        size="compact-sm"
-        variant="default"
-        loading={withdraw.isPending}
+        size="compact"
+        look="outlined"
+        busy={withdraw.isPending}
         onClick={() => withdraw.mutate(undefined)}
         aria-label={`Take out: ${entry.text.slice(0, 60)}`}
       >
@@ -152,7 +152,7 @@ function Failed({ bot, entry }: { bot: BotSummary; entry: BotEntry }) {
       </div>
       {!editing && (
         <div className="row entry-actions">
-          <Button size="compact-sm" variant="default" loading={retry.isPending} onClick={() => retry.mutate(undefined)}>
+          <Button size="compact" look="outlined" busy={retry.isPending} onClick={() => retry.mutate(undefined)}>
             Try again
           </Button>
           <EntryActions bot={bot} entry={entry} onEdit={() => setEditing(true)} />

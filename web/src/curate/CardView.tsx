@@ -1,9 +1,9 @@
-import { Button, UnstyledButton } from "@mantine/core";
 import { type ReactNode, useMemo, useState } from "react";
 
 import { Notice } from "../game/Notice";
 import { useSwipe } from "../game/useSwipe";
 import { networkName } from "../networks";
+import { Button, PlainButton } from "../ui/buttons";
 import type { Candidate } from "./api";
 import { Certificate } from "./Certificate";
 import { Counters } from "./Counters";
@@ -146,14 +146,14 @@ function Reasons({ session }: { session: Session }) {
   return (
     <div className="reasons" role="group" aria-label="Reject, and say why">
       {session.state.reasons.map((reason, place) => (
-        <UnstyledButton
+        <PlainButton
           key={reason}
           className="reason"
           aria-keyshortcuts={String(place + 1)}
           onClick={() => session.decide("reject", { reason })}
         >
           <kbd aria-hidden="true">{place + 1}</kbd> {reason}
-        </UnstyledButton>
+        </PlainButton>
       ))}
     </div>
   );
@@ -176,10 +176,10 @@ type ActionProps = { tint: string; keys: string; label: string; disabled: boolea
 
 function Action({ tint, keys, label, disabled, onClick }: ActionProps) {
   return (
-    <UnstyledButton className={`action action-${tint}`} aria-keyshortcuts={keys} aria-disabled={disabled} onClick={() => !disabled && onClick()}>
+    <PlainButton className={`action action-${tint}`} aria-keyshortcuts={keys} aria-disabled={disabled} onClick={() => !disabled && onClick()}>
       <span>{label}</span>
       <kbd aria-hidden="true">{keys}</kbd>
-    </UnstyledButton>
+    </PlainButton>
   );
 }
 

@@ -1,12 +1,12 @@
 import "./curate.css";
 
-import { ActionIcon, Button, UnstyledButton } from "@mantine/core";
-import { useDisclosure } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import { ColourToggle } from "../game/Header";
 import { InfoIcon } from "../game/icons";
+import { Button, IconButton, PlainButton } from "../ui/buttons";
+import { useOpened } from "../ui/state";
 import { curation, type CurationState } from "./api";
 import { CardView } from "./CardView";
 import { FilterBar } from "./FilterBar";
@@ -42,7 +42,7 @@ function Curation({ state }: { state: CurationState }) {
   useEffect(() => session.start(), [session]);
   useSyncExternalStore(session.subscribe, session.snapshot);
   const [view, setView] = useState<View>("cards");
-  const [helpOpen, help] = useDisclosure(false);
+  const [helpOpen, help] = useOpened();
   const search = useRef<HTMLInputElement>(null);
   const show = useCallback(
     (next: View) => {
@@ -71,9 +71,9 @@ function Curation({ state }: { state: CurationState }) {
         <div className="wordmark">Pasquin</div>
         <nav className="views" aria-label="Views">
           {(Object.keys(VIEWS) as View[]).map((name) => (
-            <UnstyledButton key={name} className="view" aria-current={name === view ? "page" : undefined} onClick={() => show(name)}>
+            <PlainButton key={name} className="view" aria-current={name === view ? "page" : undefined} onClick={() => show(name)}>
               {VIEWS[name]}
-            </UnstyledButton>
+            </PlainButton>
           ))}
         </nav>
         <div className="header-tools">
@@ -81,9 +81,9 @@ function Curation({ state }: { state: CurationState }) {
             Bots
           </a>
           <ColourToggle />
-          <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label="Keys" onClick={help.open}>
+          <IconButton className="tool" aria-label="Keys" onClick={help.open}>
             <InfoIcon />
-          </ActionIcon>
+          </IconButton>
         </div>
       </header>
       <main className="curate-main">
@@ -146,7 +146,7 @@ function Troubles({ session }: { session: Session }) {
       {session.problem && (
         <div className="problem" role="alert">
           <p>{session.problem}</p>
-          <Button size="xs" variant="default" onClick={() => session.dismiss()}>
+          <Button size="small" look="outlined" onClick={() => session.dismiss()}>
             All right
           </Button>
         </div>

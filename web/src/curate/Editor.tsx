@@ -1,6 +1,6 @@
-import { Button } from "@mantine/core";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 
+import { Button } from "../ui/buttons";
 import type { Candidate, Network } from "./api";
 import { Counters } from "./Counters";
 
@@ -48,7 +48,7 @@ export function Editor({ candidate, networks, onSave, onCancel }: Props) {
         <Button onClick={save} disabled={!text.trim()}>
           Accept this&nbsp;<kbd>Ctrl Enter</kbd>
         </Button>
-        <Button variant="default" onClick={onCancel}>
+        <Button look="outlined" onClick={onCancel}>
           Cancel&nbsp;<kbd>Esc</kbd>
         </Button>
       </div>

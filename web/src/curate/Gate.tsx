@@ -1,9 +1,9 @@
-import { Button } from "@mantine/core";
 import type { UseQueryResult } from "@tanstack/react-query";
 
 import { ApiError } from "../api";
 import { ColourToggle } from "../game/Header";
 import { Notice } from "../game/Notice";
+import { Button } from "../ui/buttons";
 import { curation } from "./api";
 
 export const LOOK_AGAIN_MS = 4_000;

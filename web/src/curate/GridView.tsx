@@ -1,6 +1,6 @@
-import { Button } from "@mantine/core";
 import { useEffect, useMemo, useState } from "react";
 
+import { Button } from "../ui/buttons";
 import type { Candidate } from "./api";
 import { Badge } from "./CardView";
 import type { Session } from "./session";
@@ -58,14 +58,14 @@ export function GridView({ session }: { session: Session }) {
         <Button onClick={actions.a} disabled={!chosen.length}>
           Accept {chosen.length} picked&nbsp;<kbd>A</kbd>
         </Button>
-        <Button variant="default" onClick={actions.x} disabled={!chosen.length}>
+        <Button look="outlined" onClick={actions.x} disabled={!chosen.length}>
           Reject {chosen.length} picked&nbsp;<kbd>X</kbd>
         </Button>
-        <Button variant="default" onClick={actions.r} disabled={!rest.length}>
+        <Button look="outlined" onClick={actions.r} disabled={!rest.length}>
           Reject the {chosen.length ? "other " : ""}
           {rest.length}&nbsp;<kbd>R</kbd>
         </Button>
-        <Button variant="default" onClick={() => session.undo()}>
+        <Button look="outlined" onClick={() => session.undo()}>
           Undo&nbsp;<kbd>U</kbd>
         </Button>
       </div>

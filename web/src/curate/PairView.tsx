@@ -1,8 +1,8 @@
-import { Button, UnstyledButton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 
 import { Notice } from "../game/Notice";
+import { Button, PlainButton } from "../ui/buttons";
 import { type Candidate, curation, newKey } from "./api";
 import type { Session } from "./session";
 import { PostText } from "./PostText";
@@ -78,7 +78,7 @@ export function PairView({ session, onCards }: Props) {
       </p>
       <div className="pair" data-busy={waiting || undefined}>
         {two?.map((card, place) => (
-          <UnstyledButton
+          <PlainButton
             key={card.id}
             className="card pair-card"
             aria-keyshortcuts={String(place + 1)}
@@ -90,11 +90,11 @@ export function PairView({ session, onCards }: Props) {
             <span className="soft small">
               <kbd aria-hidden="true">{place ? "→" : "←"}</kbd> <bdi>{card.account ?? card.model}</bdi>
             </span>
-          </UnstyledButton>
+          </PlainButton>
         ))}
       </div>
       <div className="grid-actions">
-        <Button variant="default" onClick={actions.s}>
+        <Button look="outlined" onClick={actions.s}>
           Cannot say&nbsp;<kbd>S</kbd>
         </Button>
       </div>

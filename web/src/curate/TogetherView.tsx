@@ -1,7 +1,7 @@
-import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 
 import { Notice } from "../game/Notice";
+import { Button } from "../ui/buttons";
 import { curation, type Together } from "./api";
 import { PostText } from "./PostText";
 import type { Session } from "./session";
@@ -54,10 +54,10 @@ export function TogetherView({ session }: { session: Session }) {
                   ))}
                 </p>
                 <div className="disagreement-buttons">
-                  <Button size="xs" variant="default" onClick={() => settle(session, candidate, "accept", () => void result.refetch())}>
+                  <Button size="small" look="outlined" onClick={() => settle(session, candidate, "accept", () => void result.refetch())}>
                     Accept
                   </Button>
-                  <Button size="xs" variant="default" onClick={() => settle(session, candidate, "reject", () => void result.refetch())}>
+                  <Button size="small" look="outlined" onClick={() => settle(session, candidate, "reject", () => void result.refetch())}>
                     Reject
                   </Button>
                 </div>

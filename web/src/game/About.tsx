@@ -1,9 +1,9 @@
-import { Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { api, serverless } from "../api";
 import { useWords } from "../i18n";
+import { Button } from "../ui/buttons";
 import { Dialog } from "./Dialog";
 import { Stored } from "./Stored";
 
@@ -34,15 +34,15 @@ function Erase({ onErased }: { onErased: () => void }) {
     <div className="erase">
       {sure ? (
         <>
-          <Button color="red" loading={erase.isPending} onClick={() => erase.mutate()}>
+          <Button danger busy={erase.isPending} onClick={() => erase.mutate()}>
             {t("erase_yes")}
           </Button>
-          <Button variant="default" onClick={() => setSure(false)}>
+          <Button look="outlined" onClick={() => setSure(false)}>
             {t("erase_no")}
           </Button>
         </>
       ) : (
-        <Button variant="default" onClick={() => setSure(true)}>
+        <Button look="outlined" onClick={() => setSure(true)}>
           {t("erase")}
         </Button>
       )}

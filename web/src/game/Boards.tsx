@@ -1,9 +1,9 @@
-import { Button } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useId, useState } from "react";
 
 import { api, type Standing } from "../api";
 import { type Key, percent, useWords } from "../i18n";
+import { Button } from "../ui/buttons";
 
 /** Both boards, and how to be on them. */
 export default function Boards({ player }: { player: Standing | null }) {
@@ -82,11 +82,11 @@ function Own({ player }: { player: Standing }) {
       >
         <label htmlFor={field}>{t("nick")}</label>
         <input id={field} value={nick} maxLength={24} autoComplete="off" onChange={(event) => setNick(event.target.value)} />
-        <Button type="submit" loading={save.isPending}>
+        <Button type="submit" busy={save.isPending}>
           {t("nick_save")}
         </Button>
         {player.nick !== null && (
-          <Button variant="default" onClick={() => save.mutate(null)}>
+          <Button look="outlined" onClick={() => save.mutate(null)}>
             {t("nick_remove")}
           </Button>
         )}

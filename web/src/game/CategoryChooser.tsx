@@ -1,8 +1,8 @@
-import { Button } from "@mantine/core";
 import { useState } from "react";
 
 import type { Category } from "../api";
 import { useWords } from "../i18n";
+import { Button } from "../ui/buttons";
 import { CategoryList } from "./CategoryList";
 import { Dialog } from "./Dialog";
 
@@ -31,7 +31,7 @@ function Choosing({ categories, value, onChange }: Omit<Props, "opened" | "onClo
   return (
     <>
       <CategoryList categories={categories} value={draft} onChange={setDraft} />
-      <Button className="choosing" fullWidth onClick={() => draft && onChange(draft)}>
+      <Button className="choosing" wide onClick={() => draft && onChange(draft)}>
         {t("play")}
       </Button>
     </>

@@ -1,7 +1,6 @@
-import { UnstyledButton } from "@mantine/core";
-
 import type { Origin } from "../api";
 import { useWords } from "../i18n";
+import { PlainButton } from "../ui/buttons";
 import { HumanIcon, ModelIcon } from "./icons";
 
 type Props = { disabled: boolean; pending: Origin | undefined; onGuess: (origin: Origin) => void };
@@ -11,7 +10,7 @@ export function Choices({ disabled, pending, onGuess }: Props) {
   const t = useWords();
   return (
     <div className="choices">
-      <UnstyledButton
+      <PlainButton
         className="choice choice-human"
         data-pending={pending === "human" || undefined}
         aria-disabled={disabled}
@@ -21,8 +20,8 @@ export function Choices({ disabled, pending, onGuess }: Props) {
         <HumanIcon size={22} />
         <span>{t("human")}</span>
         <kbd aria-hidden="true">H</kbd>
-      </UnstyledButton>
-      <UnstyledButton
+      </PlainButton>
+      <PlainButton
         className="choice choice-model"
         data-pending={pending === "model" || undefined}
         aria-disabled={disabled}
@@ -32,7 +31,7 @@ export function Choices({ disabled, pending, onGuess }: Props) {
         <ModelIcon size={22} />
         <span>{t("ai")}</span>
         <kbd aria-hidden="true">A</kbd>
-      </UnstyledButton>
+      </PlainButton>
       <p className="hint soft small" aria-hidden="true">
         <span className="hint-keys">
           <kbd>←</kbd> {t("hint_left")} · {t("ai")} <kbd>→</kbd>

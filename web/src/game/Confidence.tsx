@@ -1,7 +1,6 @@
-import { UnstyledButton } from "@mantine/core";
-
 import type { Confidence as Level } from "../api";
 import { useWords } from "../i18n";
+import { PlainButton } from "../ui/buttons";
 
 type Props = { value: Level | null; onChange: (value: Level | null) => void };
 
@@ -11,7 +10,7 @@ export function Confidence({ value, onChange }: Props) {
   return (
     <div className="sureness" role="group" aria-label={t("how_sure")}>
       {(["unsure", "sure"] as const).map((level) => (
-        <UnstyledButton
+        <PlainButton
           key={level}
           className="chip"
           aria-pressed={value === level}
@@ -19,7 +18,7 @@ export function Confidence({ value, onChange }: Props) {
           onClick={() => onChange(value === level ? null : level)}
         >
           {t(level)}
-        </UnstyledButton>
+        </PlainButton>
       ))}
     </div>
   );

@@ -1,7 +1,8 @@
-import { CloseButton } from "@mantine/core";
 import { type ReactNode, useEffect, useId, useRef } from "react";
 
 import { useWords } from "../i18n";
+import { IconButton } from "../ui/buttons";
+import { CloseIcon } from "./icons";
 
 type Props = { opened: boolean; onClose: () => void; title: string; children: ReactNode };
 
@@ -25,7 +26,9 @@ export function Dialog({ opened, onClose, title, children }: Props) {
       <div className="dialog-inside">
         <div className="dialog-head">
           <h2 id={name}>{title}</h2>
-          <CloseButton aria-label={t("close")} onClick={onClose} />
+          <IconButton aria-label={t("close")} onClick={onClose}>
+            <CloseIcon />
+          </IconButton>
         </div>
         {opened && children}
       </div>

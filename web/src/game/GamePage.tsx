@@ -1,10 +1,10 @@
-import { Button, Loader } from "@mantine/core";
-import { useDisclosure, useLocalStorage } from "@mantine/hooks";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect } from "react";
 
 import { api, type Category, type GameState, type Mode, type Reveal } from "../api";
 import { useWords } from "../i18n";
+import { Button, Spinner } from "../ui/buttons";
+import { useOpened, useStored } from "../ui/state";
 import { About } from "./About";
 import { CategoryChooser } from "./CategoryChooser";
 import { Dialog } from "./Dialog";
@@ -26,11 +26,11 @@ const FRESH_MS = 2_000;
 export function GamePage() {
   const t = useWords();
   const queries = useQueryClient();
-  const [boardsOpen, boards] = useDisclosure(false);
-  const [aboutOpen, about] = useDisclosure(false);
-  const [chooserOpen, chooser] = useDisclosure(false);
-  const [wanted, setWanted] = useLocalStorage({ key: "pasquin-category", defaultValue: "", getInitialValueInEffect: false });
-  const [wantedMode, setMode] = useLocalStorage({ key: "pasquin-mode", defaultValue: "classic", getInitialValueInEffect: false });
+  const [boardsOpen, boards] = useOpened();
+  const [aboutOpen, about] = useOpened();
+  const [chooserOpen, chooser] = useOpened();
+  const [wanted, setWanted] = useStored("pasquin-category", "");
+  const [wantedMode, setMode] = useStored("pasquin-mode", "classic");
   const state = useQuery({
     queryKey: ["state"],
     queryFn: api.state,
@@ -123,7 +123,7 @@ function Screen({ state, failed, retry, category, setCategory, mode, setMode, on
   if (!state) {
     return (
       <div className="waiting" role="status">
-        <Loader color="var(--ink-soft)" size="sm" aria-hidden />
+        <Spinner />
         <span>{t(slow ? "slow" : "loading")}</span>
       </div>
     );

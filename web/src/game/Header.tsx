@@ -1,7 +1,7 @@
-import { ActionIcon, UnstyledButton, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
-
 import { type Category, serverless } from "../api";
 import { useWords } from "../i18n";
+import { IconButton, PlainButton } from "../ui/buttons";
+import { useDark } from "../ui/colours";
 import { categoryName } from "./categoryName";
 import { BoardIcon, ChevronIcon, InfoIcon, MoonIcon, SunIcon } from "./icons";
 
@@ -14,21 +14,21 @@ export function Header({ category, onChoose, onBoards, onAbout }: Props) {
       <div className="wordmark">Pasquin</div>
       <div className="header-tools">
         {category && (
-          <UnstyledButton className="category-button" onClick={onChoose} aria-haspopup="dialog">
+          <PlainButton className="category-button" onClick={onChoose} aria-haspopup="dialog">
             <span className="visually-hidden">{t("category")}: </span>
             <bdi className="ellipsis">{categoryName(category)}</bdi>
             <ChevronIcon />
-          </UnstyledButton>
+          </PlainButton>
         )}
         {category && !serverless && (
-          <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label={t("boards")} onClick={onBoards}>
+          <IconButton className="tool" aria-label={t("boards")} onClick={onBoards}>
             <BoardIcon />
-          </ActionIcon>
+          </IconButton>
         )}
         <ColourToggle />
-        <ActionIcon variant="subtle" color="gray" size="lg" className="tool" aria-label={t("about")} onClick={onAbout}>
+        <IconButton className="tool" aria-label={t("about")} onClick={onAbout}>
           <InfoIcon />
-        </ActionIcon>
+        </IconButton>
       </div>
     </header>
   );
@@ -37,18 +37,14 @@ export function Header({ category, onChoose, onBoards, onAbout }: Props) {
 /** Light or dark. */
 export function ColourToggle() {
   const t = useWords();
-  const { setColorScheme } = useMantineColorScheme();
-  const dark = useComputedColorScheme("light", { getInitialValueInEffect: false }) === "dark";
+  const [dark, chooseDark] = useDark();
   return (
-    <ActionIcon
-      variant="subtle"
-      color="gray"
-      size="lg"
+    <IconButton
       className="tool"
       aria-label={t(dark ? "light" : "dark")}
-      onClick={() => setColorScheme(dark ? "light" : "dark")}
+      onClick={() => chooseDark(!dark)}
     >
       {dark ? <SunIcon /> : <MoonIcon />}
-    </ActionIcon>
+    </IconButton>
   );
 }

@@ -1,7 +1,6 @@
-import { UnstyledButton } from "@mantine/core";
-
 import { type Mode, serverless } from "../api";
 import { type Key, useWords } from "../i18n";
+import { PlainButton } from "../ui/buttons";
 
 export const MODES: Mode[] = serverless ? ["classic", "endless"] : ["classic", "pair", "daily", "endless"];
 
@@ -14,7 +13,7 @@ export function ModeBar({ mode, daily, onMode }: Props) {
     <nav className="modes" aria-label={t("modes")}>
       <div className="modes-row">
         {MODES.map((each) => (
-          <UnstyledButton
+          <PlainButton
             key={each}
             className="mode"
             aria-pressed={each === mode}
@@ -23,7 +22,7 @@ export function ModeBar({ mode, daily, onMode }: Props) {
             onClick={() => (each !== "daily" || daily) && onMode(each)}
           >
             {t(`mode_${each}` as Key)}
-          </UnstyledButton>
+          </PlainButton>
         ))}
       </div>
       <p className="mode-note soft">{t(`mode_${mode}_note` as Key)}</p>

@@ -1,9 +1,9 @@
-import { Button, UnstyledButton } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useLayoutEffect, useRef } from "react";
 
 import { api, type Reason, type Reveal, serverless } from "../api";
 import { percent, type Translate, useWords } from "../i18n";
+import { Button, PlainButton } from "../ui/buttons";
 import { CheckIcon, CrossIcon } from "./icons";
 
 const REASONS: Reason[] = ["sense", "style", "facts", "feeling", "knew"];
@@ -30,7 +30,7 @@ export function Outcome({ reveal, onNext }: Props) {
           )}
         </div>
       </div>
-      <Button ref={next} className="primary" size="lg" fullWidth onClick={onNext}>
+      <Button ref={next} className="primary" size="large" wide onClick={onNext}>
         {t("next")} <kbd aria-hidden="true">Enter</kbd>
       </Button>
       {!reveal.check && !serverless && <Why key={reveal.trial} trial={reveal.trial} />}
@@ -58,14 +58,14 @@ function Why({ trial }: { trial: string }) {
     <div className="why" role="group" aria-label={t("why")}>
       <span className="soft small">{t("why")}</span>
       {REASONS.map((reason) => (
-        <UnstyledButton
+        <PlainButton
           key={reason}
           className="chip"
           aria-pressed={say.variables === reason && !say.isError}
           onClick={() => say.mutate(reason)}
         >
           {t(`reason_${reason}`)}
-        </UnstyledButton>
+        </PlainButton>
       ))}
     </div>
   );

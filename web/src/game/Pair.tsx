@@ -1,7 +1,6 @@
-import { UnstyledButton } from "@mantine/core";
-
 import type { Reveal, Sources, Trial } from "../api";
 import { useWords } from "../i18n";
+import { PlainButton } from "../ui/buttons";
 import { HumanIcon } from "./icons";
 import { PostCard } from "./PostCard";
 
@@ -29,7 +28,7 @@ export function Pair({ trials, reveal, picked, slow, onPick }: Props) {
             focused={at === 0}
           />
           {!reveal && (
-            <UnstyledButton
+            <PlainButton
               className="choice choice-human"
               data-pending={(picked !== undefined && picked === trial?.id) || undefined}
               aria-disabled={!trial || picked !== undefined}
@@ -39,7 +38,7 @@ export function Pair({ trials, reveal, picked, slow, onPick }: Props) {
               <HumanIcon size={22} />
               <span>{t("this_human")}</span>
               <kbd aria-hidden="true">{at ? "→" : "←"}</kbd>
-            </UnstyledButton>
+            </PlainButton>
           )}
         </div>
       ))}

@@ -1,9 +1,9 @@
-import { Button } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 
 import { api, ApiError, type Answer, type Category, type Confidence as Level, type Mode, type Origin, type Reveal, type Score, serverless } from "../api";
 import { useWords } from "../i18n";
+import { Button } from "../ui/buttons";
 import { categoryName } from "./categoryName";
 import { Choices } from "./Choices";
 import { Confidence } from "./Confidence";
@@ -214,7 +214,7 @@ function Unsent({ error, answer, onAgain, onNext }: UnsentProps) {
       <p>
         {error.message} {again && t("guess_kept", { guess: said })}
       </p>
-      <Button variant="default" onClick={again ? onAgain : onNext}>
+      <Button look="outlined" onClick={again ? onAgain : onNext}>
         {t(again ? "again" : "next_card")}
       </Button>
     </div>

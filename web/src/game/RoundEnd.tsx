@@ -1,8 +1,8 @@
-import { Button } from "@mantine/core";
 import { useState } from "react";
 
 import type { Day } from "../api";
 import { useWords } from "../i18n";
+import { Button } from "../ui/buttons";
 
 /** One square a card, as people paste them: green right, red wrong, grey not played. */
 export function squares(results: (boolean | null)[]): string {
@@ -53,7 +53,7 @@ export function Share({ line, squares: row, category, results }: ShareProps) {
   return (
     <div className="share">
       <Button onClick={() => void share()}>{done ? t("copied") : t("share")}</Button>
-      <Button variant="default" onClick={() => void picture()}>
+      <Button look="outlined" onClick={() => void picture()}>
         {t("share_image")}
       </Button>
       {shown && <textarea className="share-text" readOnly rows={3} value={text} aria-label={t("share")} />}

@@ -1,8 +1,8 @@
-import { Button } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 
 import { api, type Category } from "../api";
 import { useWords } from "../i18n";
+import { Button } from "../ui/buttons";
 import { CategoryList } from "./CategoryList";
 import { Stored } from "./Stored";
 
@@ -32,7 +32,7 @@ export function StartScreen({ categories, value, onChange, onStarted }: Props) {
           {t("start_failed", { message: start.error.message })}
         </p>
       )}
-      <Button className="primary" size="lg" fullWidth loading={start.isPending} onClick={() => start.mutate()}>
+      <Button className="primary" size="large" wide busy={start.isPending} onClick={() => start.mutate()}>
         {t("start")}
       </Button>
       <p className="soft small">{t("start_agree")}</p>

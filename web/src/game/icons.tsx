@@ -87,3 +87,9 @@ export const ChevronIcon = ({ size = 16 }: Size) => (
     <path d="m6 9.5 6 6 6-6" />
   </Icon>
 );
+
+export const CloseIcon = () => (
+  <Icon>
+    <path d="M6 6l12 12M18 6L6 18" />
+  </Icon>
+);

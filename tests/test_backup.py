@@ -22,6 +22,7 @@ from pasquin.backup import archive, backup, restore
 from pasquin.curate.curators import curator_named, make_link
 from pasquin.doctor import doctor
 from pasquin.errors import InputError, PasquinError, StoreError, UsageError, WorkspaceError
+from pasquin.progress import Silent
 from pasquin.publish import publish, show
 from pasquin.records import Post
 from pasquin.store import Store
@@ -302,6 +303,26 @@ def test_a_moved_database_is_not_backed_up_as_an_empty_one(workspace: Workspace,
     move_database(workspace.database_url, f"sqlite:///{tmp_path / 'new.db'}")
     with pytest.raises(StoreError, match="moved"):
         backup(workspace, tmp_path / "b.tar")
+
+
+def test_a_backup_without_a_database_says_so_and_replaces_none_with_one(workspace: Workspace, tmp_path: Path) -> None:
+    class Said(Silent):
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def say(self, text: str) -> None:
+            self.lines.append(text)
+
+    backup(workspace, tmp_path / "b.tar")
+    before = (tmp_path / "b.tar").read_bytes()
+    for file in workspace.root.glob("pasquin.db*"):
+        file.unlink()
+    with pytest.raises(UsageError, match="PASQUIN_DATABASE_URL"):
+        backup(workspace, tmp_path / "b.tar")
+    assert (tmp_path / "b.tar").read_bytes() == before
+    said = Said()
+    assert backup(workspace, tmp_path / "c.tar", progress=said)["tables"] == {}
+    assert any("files alone are backed up" in line for line in said.lines)
 
 
 def test_a_full_disk_leaves_the_old_backup(

@@ -129,6 +129,9 @@ def test_no_guess_and_one_origin_only_are_told_in_words(workspace: Workspace, st
     assert "No guesses yet" in (tmp_path / "r.html").read_text()
     assert printed(empty) == ["No guesses yet. Let people play first: pasquin play"]
     put(store, [(at, f"p{at}", f"i{at}", True, at % 2 == 0) for at in range(6)], "village", 900)
+    none = measure(workspace, settings=MeasureSettings(fastest_ms=5_000))
+    assert printed(none)[0] == summary(none)
+    assert "leave out all 6 guesses" in summary(none)
     one = measure(workspace)
     assert one["human_pass_rate"] is None
     assert one["d_prime"] is None

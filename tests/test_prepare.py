@@ -266,6 +266,34 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [entry.name for entry in (workspace.root / "corpora").iterdir()] == ["vc"]
 
 
+def test_a_full_disk_is_no_damaged_post(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import duckdb
+
+    workspace = workspace_with(tmp_path, invented(30))
+
+    def full(*_: object) -> None:
+        raise duckdb.IOException("IO Error: Could not write file: No space left on device")
+
+    monkeypatch.setattr("pasquin.prepare.inputs._order", full)
+    with pytest.raises(ResourceError, match="the disk is full"):
+        prepare(workspace, "vc")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("manifest.json", b"{"), ("posts.parquet", None), ("posts.parquet", b"PAR1"), ("report.html", None)],
+)
+def test_a_spoilt_corpus_is_made_again(file: str, content: bytes | None, tmp_path: Path) -> None:
+    workspace = workspace_with(tmp_path, invented(60))
+    first = prepare(workspace, "vc")
+    assert prepare(workspace, "vc")["up_to_date"]
+    spoilt = workspace.corpus_dir("vc") / file
+    spoilt.unlink() if content is None else spoilt.write_bytes(content)
+    again = prepare(workspace, "vc")
+    assert (again["up_to_date"], again["hash"]) == (False, first["hash"])
+    assert prepare(workspace, "vc")["up_to_date"]
+
+
 def test_a_damaged_shard_is_a_sentence(tmp_path: Path) -> None:
     workspace = workspace_with(tmp_path, invented(30))
     shard = next(workspace.posts.glob("*/*/*.parquet"))

@@ -165,6 +165,18 @@ def test_a_network_that_asks_to_wait_is_not_asked_before(tmp_path: Path, service
     assert publish(workspace, "b", change=at(datetime.now(UTC) + timedelta(hours=2)))["state"] == "published"
 
 
+def test_a_switch_turns_only_what_there_is_and_says_what_holds(tmp_path: Path, service: FakeService) -> None:
+    workspace = workspace_with(tmp_path, {"b": BOT}, {"b": TEXTS})
+    with pytest.raises(UsageError, match="no bot `bb`"):
+        switch_bot(workspace, "bb", "stopped", None)
+    assert switch_bot(workspace, "b", "stopped", "enough")["now"] == "stopped"
+    switch_bot(workspace, "*", "stopped", "an uproar")
+    told = switch_bot(workspace, "b", "active", None)
+    assert (told["state"], told["now"], told["why"]) == ("active", "stopped", "an uproar")
+    switch_bot(workspace, "*", "active", None)
+    assert switch_bot(workspace, "b", "active", None)["now"] == "active"
+
+
 def test_the_kill_switch_also_stops_what_was_interrupted(tmp_path: Path, service: FakeService) -> None:
     workspace = workspace_with(tmp_path, {"b": BOT}, {"b": TEXTS})
     service.faults, service.look_faults = [LostAnswer()], [LostAnswer() for _ in range(4)]
@@ -378,6 +390,16 @@ def decide(workspace: Workspace, candidate: str | None, decision: str, text: str
         row |= {"seconds": 1.0, "via": "card", "created_at": datetime.now(UTC)}
         connection.execute(sa.insert(decisions).values(row))
     store.close()
+
+
+def test_what_was_accepted_is_seen_before_a_publisher_runs(tmp_path: Path, service: FakeService) -> None:
+    workspace = workspace_with(tmp_path, {"b": {**BOT, "models": ["m"]}})
+    ids = [one.candidate for one in accepted(workspace, TEXTS)]
+    decide(workspace, ids[0], "accept")
+    assert show(workspace)[0]["stock"] == 1
+    decide(workspace, ids[1], "accept")
+    assert dry_run(workspace, "b")["text"] == TEXTS[0]
+    assert show(workspace, "b")[0]["stock"] == 2
 
 
 def test_the_queue_follows_the_decisions(tmp_path: Path, service: FakeService) -> None:

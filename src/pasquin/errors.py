@@ -121,6 +121,11 @@ class Interrupted(PasquinError):  # noqa: N818 - it is no failure
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
+def says_full(exc: Exception) -> bool:
+    """Whether an error of a library that writes files itself (DuckDB) says that the disk is full."""
+    return any(words in str(exc) for words in ("No space left", "Disk quota"))
+
+
 @contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
     """Turn a failed write (`OSError`) inside the block into a `ResourceError` or `WorkspaceError`.

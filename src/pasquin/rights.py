@@ -143,7 +143,7 @@ def lineage(workspace: Workspace, target: str) -> dict[str, Any]:
     `learned` those of `train`. `known` is False for a model whose version of the corpus is not on record. `candidates`
     were written by models that learned the posts, `nearest` counts candidates that name one as their nearest post.
 
-    Raises UsageError when nothing like it was ever here.
+    Raises UsageError when nothing like it is known here: of what was forgotten only the URIs are.
     """
     found = _find(workspace, target)
     stones = read_tombstones(workspace)
@@ -161,7 +161,10 @@ def lineage(workspace: Workspace, target: str) -> dict[str, Any]:
     models = _models(workspace, uris)
     learned = [entry["model"] for entry in models if entry["learned"]]
     if found is None and not corpora and not any(entry["splits"] for entry in models) and uris[0] not in stones.uris:
-        raise UsageError(f"Nothing of `{target}` was ever here. Give the URI of a post, or an account.")
+        raise UsageError(
+            f"Nothing of `{target}` is here. Give the URI of a post, or an account; of what was forgotten only the "
+            "URIs of posts are still known."
+        )
     return {
         "posts": len(uris),
         "collected": found is not None,

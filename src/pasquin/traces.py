@@ -16,6 +16,9 @@ from typing import Any, Final
 from pasquin.errors import ResourceError
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+TIMEOUT: Final = "OTEL_EXPORTER_OTLP_TIMEOUT"
+_PATIENCE_SECONDS: Final = 2.0
+"""How long a command waits at its end for a collector that does not answer."""
 
 
 class Span:
@@ -71,5 +74,6 @@ def start() -> None:
     provider = TracerProvider(
         resource=Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "pasquin")})
     )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    patience = None if TIMEOUT in os.environ else _PATIENCE_SECONDS  # None: as the environment says
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=patience)))
     trace.set_tracer_provider(provider)

@@ -47,13 +47,21 @@ LEFT_OUT: Final = frozenset({"sign_in_links", "curator_sessions", "bot_sessions"
 def backup(workspace: Workspace, file: Path, *, progress: Progress | None = None) -> dict[str, Any]:
     """Write a backup of `workspace` to `file` (an older one there is replaced when the new one is whole and verified).
 
-    `{file, bytes, files, tables: {name: rows}, seconds}`. Raises UsageError when `pasquin.toml` holds a secret,
-    StoreError, ResourceError, WorkspaceError.
+    `{file, bytes, files, tables: {name: rows}, seconds}`. Raises UsageError when `pasquin.toml` holds a secret, or when
+    there is no database and the older backup has one; StoreError, ResourceError, WorkspaceError.
     """
     began = time.monotonic()
     progress = progress or Silent()
     if found := secrets_of(workspace.toml):
         raise UsageError(f"`{found[0]}` in pasquin.toml looks like a secret; take it out, then make the backup.")
+    if not _has_database(workspace):
+        missing = f"There is no database at {workspace.database_url.removeprefix('sqlite:///')}"
+        if archive.has_database(file):
+            raise UsageError(
+                f"{missing}, and the backup {file} has one: it stays. Set PASQUIN_DATABASE_URL if the database is "
+                "elsewhere, or name another file."
+            )
+        progress.say(f"{missing}: files alone are backed up. Set PASQUIN_DATABASE_URL if it is elsewhere.")
     with disk_errors(f"write the backup {file}"), replacing(file) as temporary:
         with snapshot.scratch(workspace) as scratch, Writer(temporary) as writer:
             counts, version = _write_database(workspace, writer, scratch)
@@ -78,10 +86,14 @@ def backup(workspace: Workspace, file: Path, *, progress: Progress | None = None
     }
 
 
+def _has_database(workspace: Workspace) -> bool:
+    file = sqlite_file(workspace.database_url)
+    return file is None or file.exists()
+
+
 def _write_database(workspace: Workspace, writer: Writer, scratch: Path) -> tuple[dict[str, int], str | None]:
     """Every table but those of sessions, as rows of one moment; the rows of each, and the database's version."""
-    file = sqlite_file(workspace.database_url)
-    if file is not None and not file.exists():
+    if not _has_database(workspace):
         return {}, None
     engine = open_engine(workspace.database_url)
     counts = {}

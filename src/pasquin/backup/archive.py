@@ -67,6 +67,16 @@ class Writer:
         self._tar.addfile(member, io.BytesIO(content))
 
 
+def has_database(path: Path) -> bool:
+    """Whether a file is a backup with tables in it: they come first."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            first = tar.next()
+    except (OSError, tarfile.TarError, EOFError):
+        return False
+    return first is not None and first.name.startswith(f"{DATABASE}/")
+
+
 class _Hashed:
     """A file that hashes what is read from it."""
 

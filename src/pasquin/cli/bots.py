@@ -350,9 +350,13 @@ def _switch(
 
     if (name is None) != every:
         raise UsageError("Name a bot, or say --all.")
-    switch_bot(open_workspace(directory), name or "*", state, reason)
-    who = f"Bot `{name}`" if name else "All bots"
-    print_result({"bot": name or "*", "state": state}, as_json, [f"{who}: {state}."])
+    told = switch_bot(open_workspace(directory), name or "*", state, reason)
+    lines = [f"Bot `{name}`: {state}." if name else f"All bots: {state}."]
+    if state == "active" and told["now"] != "active":
+        why = told["why"] or "the switch of all bots says so"
+        lines.append(f"But it publishes nothing yet, it is {told['now']}: {why.rstrip('.')}.")
+        lines.append("See `pasquin bot list`; `pasquin bot resume --all` turns the switch of all on again.")
+    print_result(told, as_json, lines)
 
 
 @command("check", "pasquin bot check mybot", of=bot)

@@ -172,6 +172,7 @@ def _examples(store: Store, fitted: dict[str, Any] | None) -> dict[str, list[dic
 def printed(result: dict[str, Any]) -> list[str]:
     """The figures as lines for a terminal."""
     from pasquin.measure.plots import interval_text
+    from pasquin.measure.report import none_counts
     from pasquin.measure.voice import printed as voice_lines
 
     pair = result.get("pair")
@@ -182,7 +183,8 @@ def printed(result: dict[str, Any]) -> list[str]:
     )
     voice = voice_lines(result) if result.get("detectors") else []
     if not result["guesses"]:
-        return [chosen.strip() if pair else "No guesses yet. Let people play first: pasquin play", *voice]
+        nothing = none_counts(result) or "No guesses yet. Let people play first: pasquin play"
+        return [chosen.strip() if pair else nothing, *voice]
     shares = [("fool rate", "fool_rate"), ("human pass rate", "human_pass_rate"), ("accuracy", "accuracy")]
     made = f"{counted(result['guesses'], 'guess', 'guesses')} of {counted(result['players'], 'player')}"
     lines = [f"{made}, with 95% intervals clustered by player:"]

@@ -74,6 +74,14 @@ def render(result: Mapping[str, Any], *, nonce: str | None = None) -> str:
     )
 
 
+def none_counts(result: Mapping[str, Any]) -> str | None:
+    """What to say where people guessed and every guess is left out by the rules; None where nobody did."""
+    left_out = result.get("exclusions", {}).get("guesses", 0)
+    if not left_out:
+        return None
+    return f"No guess counts yet: the rules leave out all {counted(left_out, 'guess', 'guesses')} (see the exclusions)."
+
+
 def summary(result: Mapping[str, Any]) -> str:
     """The main figures in one or two sentences."""
     if not result["guesses"] and result.get("pair"):
@@ -81,7 +89,7 @@ def summary(result: Mapping[str, Any]) -> str:
             "So far people only chose between two texts; figures of single texts appear when they have guessed on some."
         )
     if not result["guesses"]:
-        return "No guesses yet. Figures appear here as soon as people have played."
+        return none_counts(result) or "No guesses yet. Figures appear here as soon as people have played."
     if result.get("few_players"):
         return (
             f"So far {counted(result['players'], 'player')} made {counted(result['guesses'], 'guess', 'guesses')}. "

@@ -40,8 +40,7 @@ from pasquin.prepare.writing import Decided, read_through, write_posts
 from pasquin.progress import Progress, Silent
 from pasquin.workers import Here, Workers, check_place, open_workers
 from pasquin.workspace import Workspace
-from pasquin.workspace.corpora import REPORT, building_corpus, finish_corpus, preparing_dir
-from pasquin.workspace.files import read_manifest
+from pasquin.workspace.corpora import REPORT, building_corpus, finish_corpus, preparing_dir, whole_manifest
 from pasquin.workspace.rights import PROVIDED, how_to_state, permitted, statements
 from pasquin.workspace.shards import sql_text
 
@@ -152,7 +151,7 @@ class _Preparation:
             ordered = order_posts(self.workspace, chosen, stated, self.folder, self.memory, self.settings.workers)
             task.advance(ordered.posts)
         origin = self._origin(ordered, {name: text for name, text in stated.items() if name in ordered.rights})
-        there: dict[str, Any] | None = read_manifest(self.workspace.corpus_dir(self.name))
+        there = whole_manifest(self.workspace, self.name)
         if there is not None and {key: there.get(key) for key in origin} == origin:
             shutil.rmtree(self.folder, ignore_errors=True)
             return there, False

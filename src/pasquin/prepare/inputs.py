@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from pasquin import __version__
-from pasquin.errors import CorpusError, UsageError, WorkspaceError
+from pasquin.errors import CorpusError, ResourceError, UsageError, WorkspaceError, says_full
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import write_atomically
 from pasquin.workspace.lists import read_list
@@ -105,7 +105,7 @@ def order_posts(
 
     A reply to a post of the same account, of those that may be used (`stated`), continues a thread and is none. What
     an earlier run left in `folder` is used when it was made of the same shards, and removed otherwise. Raises
-    WorkspaceError when a shard is damaged.
+    WorkspaceError when a shard is damaged, ResourceError when the disk is full.
     """
     import duckdb
 
@@ -122,6 +122,11 @@ def order_posts(
         with database(folder, memory_mb, threads) as connection:
             ordered = _order(connection, workspace, accounts, stated, folder / ORDERED)
     except duckdb.Error as exc:
+        if says_full(exc):
+            raise ResourceError(
+                f"Could not order the posts in {folder}: the disk is full. "
+                "Free some space and run the same command again."
+            ) from exc
         if shard_names(workspace) != there:  # a collector merged some meanwhile
             return order_posts(workspace, accounts, stated, folder, memory_mb, threads)
         raise WorkspaceError(

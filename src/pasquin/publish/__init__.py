@@ -135,7 +135,7 @@ def _look(workspace: Workspace, name: str, settings: PublishSettings) -> dict[st
 
 
 def dry_run(workspace: Workspace, name: str, *, settings: PublishSettings | None = None) -> dict[str, Any]:
-    """What would go out next, as the exact request without secrets; nothing is sent, stored or claimed.
+    """What would go out next, as the exact request without secrets; nothing is sent or claimed.
 
     `{bot, text, request, price, compliant, checks, due_at, note}`; `text` is None when the queue is empty.
     """
@@ -145,6 +145,7 @@ def dry_run(workspace: Workspace, name: str, *, settings: PublishSettings | None
         told: dict[str, Any] = {"bot": name, "text": None, "request": None, "price": None, "due_at": None, "note": None}
         disclosure = disclosure_of(name, bot.settings, bot.publisher, bot.family, workspace.root)
         told |= {"compliant": disclosure.compliant, "checks": disclosure.told()}
+        _follow(store, name, bot.settings)
         with store.read() as connection:
             waiting = entries(connection, publications.c.bot == name, publications.c.state == "approved")
         if not waiting:
@@ -211,6 +212,9 @@ def show(workspace: Workspace, name: str | None = None) -> list[dict[str, Any]]:
         there = board.names_there(store, configured)
         if name is not None and name not in there:
             _settings_of(workspace, name)
+        for bot, settings in configured.items():
+            if name in (None, bot):
+                _follow(store, bot, settings)
         now = datetime.now(UTC)
         shown = [board.summary(store, bot, configured.get(bot), now) for bot in there if name in (None, bot)]
         if name is not None:
@@ -221,11 +225,24 @@ def show(workspace: Workspace, name: str | None = None) -> list[dict[str, Any]]:
         store.close()
 
 
-def switch_bot(workspace: Workspace, name: str, state: switches.Switch, reason: str | None) -> None:
-    """Set the switch of a bot, or of all at once (`*`), also of one that is no longer in pasquin.toml."""
+def switch_bot(workspace: Workspace, name: str, state: switches.Switch, reason: str | None) -> dict[str, Any]:
+    """Set the switch of a bot, or of all at once (`*`), also of one that is no longer in pasquin.toml.
+
+    `{bot, state, now, why}`: `now` is what holds of the bot then, as the switch of all, or pasquin.toml, may say
+    otherwise. Raises UsageError when there is no such bot.
+    """
+    configured = load_bots(workspace.toml)
     store = Store.of(workspace)
     try:
-        switches.switch(store, name, state, reason, datetime.now(UTC))
+        if name != switches.ALL and name not in board.names_there(store, configured):
+            _settings_of(workspace, name)
+        moment = datetime.now(UTC)
+        switches.switch(store, name, state, reason, moment)
+        told: dict[str, Any] = {"bot": name, "state": state, "now": state, "why": reason}
+        if name in configured:
+            summary = board.summary(store, name, configured[name], moment)
+            told |= {"now": summary["state"], "why": summary["why"]}
+        return told
     finally:
         store.close()
 
@@ -256,6 +273,13 @@ def _fill(bot: Bot) -> None:
     if bot.settings.evergreen:
         queue.repeat_oldest(bot.store, bot.name, bot.settings, now)
     queue.plan(bot.store, bot.name, bot.settings, now, anew=gone > 0)
+
+
+def _follow(store: Store, name: str, settings: BotSettings) -> None:
+    """Put into the queue what was accepted since a publisher ran last, so that it is seen before the next one runs."""
+    now = datetime.now(UTC)
+    gone = follow(store, name, settings, now)["withdrawn"]
+    queue.plan(store, name, settings, now, anew=gone > 0)
 
 
 def _told(bot: Bot) -> dict[str, Any]:

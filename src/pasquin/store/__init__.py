@@ -7,6 +7,7 @@ their queries with SQLAlchemy Core on those tables.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ except ImportError:  # Windows: SQLite's own waiting has to do
     fcntl = None  # type: ignore[assignment]
 
 _BUSY_SECONDS = 30
+_LEAST_ROOM = 2**20
+"""Free bytes under which a disk is full: SQLite wants some pages of its log, and of what it shares, even to read."""
 _IMPATIENCE = {
     "connect_timeout": 10,
     "tcp_user_timeout": 20_000,
@@ -45,7 +48,7 @@ class Store:
         try:
             _migrate(self.engine)
         except sa.exc.SQLAlchemyError as exc:
-            raise StoreError(f"The database {self.engine.url!r} cannot be opened ({_first_line(exc)}).") from exc
+            raise _failed(self.engine, f"The database {self.engine.url!r} cannot be opened", exc) from exc
 
     @classmethod
     def of(cls, workspace: Workspace) -> Store:
@@ -62,7 +65,7 @@ class Store:
                 yield connection
                 connection.commit()
         except (sa.exc.OperationalError, sa.exc.ProgrammingError) as exc:
-            raise StoreError(f"The database could not be written ({_first_line(exc)}).") from exc
+            raise _failed(self.engine, "The database could not be written", exc) from exc
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -71,7 +74,7 @@ class Store:
             with self.engine.connect() as connection:
                 yield connection
         except (sa.exc.OperationalError, sa.exc.ProgrammingError) as exc:
-            raise StoreError(f"The database could not be read ({_first_line(exc)}).") from exc
+            raise _failed(self.engine, "The database could not be read", exc) from exc
 
     def close(self) -> None:
         """Close all connections."""
@@ -99,6 +102,19 @@ def _turn(engine: sa.Engine) -> Iterator[None]:
         os.close(file)
 
 
+def _failed(engine: sa.Engine, what: str, exc: BaseException) -> StoreError:
+    """The error that says `what` happened and why. On a full disk SQLite speaks of the disk in many ways."""
+    reason, path = _first_line(exc), engine.url.database
+    if engine.dialect.name == "sqlite" and path and path != ":memory:" and " disk" in f" {reason}":
+        try:
+            full = shutil.disk_usage(Path(path).parent).free < _LEAST_ROOM
+        except OSError:
+            full = False
+        if full:
+            return StoreError(f"{what}: the disk is full. Free some space and run the same command again.")
+    return StoreError(f"{what} ({reason}).")
+
+
 def _first_line(exc: BaseException) -> str:
     return str(getattr(exc, "orig", None) or exc).splitlines()[0]
 
@@ -107,6 +123,8 @@ def open_engine(url: str) -> sa.Engine:
     """An engine for `url` as the store needs it, nothing migrated. Raises StoreError when that is no database URL."""
     try:
         address = sa.make_url(url)
+        if address.drivername in ("postgres", "postgresql"):  # as hosting companies write it
+            address = address.set(drivername="postgresql+psycopg")
         given = {"sqlite": {"timeout": _BUSY_SECONDS}, "postgresql": _IMPATIENCE}.get(address.get_backend_name(), {})
         own = {name: value for name, value in given.items() if name not in address.query}
         engine = sa.create_engine(address, connect_args=own)

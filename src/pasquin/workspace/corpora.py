@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from pasquin.errors import CorpusError, disk_errors
+from pasquin.errors import CorpusError, WorkspaceError, disk_errors, says_full
 from pasquin.records import CorpusPost, SplitName
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import make_folder, replacing, sync, write_manifest
+from pasquin.workspace.files import make_folder, read_manifest, replacing, sync, write_manifest
 from pasquin.workspace.shards import glob_literal
 from pasquin.workspace.tombstones import read_tombstones
 
@@ -162,6 +162,22 @@ def write_corpus(
     return complete
 
 
+def whole_manifest(workspace: Workspace, name: str) -> dict[str, Any] | None:
+    """The manifest of a corpus whose files are all there and have as many posts as it says, None otherwise."""
+    import duckdb
+
+    folder = workspace.corpus_dir(name)
+    try:
+        manifest: dict[str, Any] | None = read_manifest(folder)
+        if manifest is None or not all((folder / file).exists() for file in (DROPPED, REPORT)):
+            return None
+        with duckdb.connect() as database:
+            posts = database.execute("SELECT count(*) FROM read_parquet(?)", [glob_literal(folder / POSTS)]).fetchone()
+        return manifest if posts == (manifest["counts"]["kept"],) else None
+    except (WorkspaceError, duckdb.Error, KeyError, TypeError):
+        return None
+
+
 @contextmanager
 def building_corpus(workspace: Workspace, name: str) -> Iterator[Path]:
     """A folder beside the place of a corpus, to be filled and then put there by `finish_corpus`; removed in the end.
@@ -254,7 +270,7 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], types: Mapping
 def _errno_of(exc: Exception) -> int:
     import errno
 
-    return errno.ENOSPC if "No space left" in str(exc) else errno.EIO
+    return errno.ENOSPC if says_full(exc) else errno.EIO
 
 
 def clear_leftovers(workspace: Workspace) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import orjson
 
-from pasquin.errors import Interrupted, ResourceError, WorkspaceError, disk_errors
+from pasquin.errors import Interrupted, ResourceError, WorkspaceError, disk_errors, says_full
 from pasquin.records import Post, Rights
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import make_folder, replacing, sync
@@ -471,7 +471,7 @@ def _write_errors() -> Iterator[None]:
         raise
     except duckdb.Error as exc:
         reason = str(exc).splitlines()[0]
-        if "No space left" in reason or "Disk quota" in reason:
+        if says_full(exc):
             raise ResourceError(
                 "Could not write the collected posts: the disk is full. Free some space and run the same command "
                 "again; nothing that was finished is lost."

@@ -9,7 +9,8 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { type ComponentType, lazy, StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
 
-import { api } from "./api";
+import { api, type GameState } from "./api";
+import { askAhead } from "./game/ahead";
 import { GamePage } from "./game/GamePage";
 import { LanguageProvider } from "./i18n";
 import { startColours } from "./ui/colours";
@@ -48,7 +49,9 @@ startColours();
 if (Page === GamePage) {
   // What the page starts with was asked for before the scripts were: waiting a moment for it spares drawing the page twice.
   // Not by `await`, which would make the build cut the scripts into many files.
-  const asked = queries.prefetchQuery({ queryKey: ["state"], queryFn: api.state });
+  const asked = queries
+    .prefetchQuery({ queryKey: ["state"], queryFn: api.state })
+    .then(() => askAhead(queries.getQueryData<GameState>(["state"])));
   void Promise.race([asked, new Promise((go) => setTimeout(go, FIRST_STATE_MS))]).then(draw);
 } else {
   draw();

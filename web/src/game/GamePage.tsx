@@ -7,10 +7,11 @@ import { Button, Spinner } from "../ui/buttons";
 import { useOpened, useStored } from "../ui/state";
 import { About } from "./About";
 import { CategoryChooser } from "./CategoryChooser";
+import { chosenCategory, chosenMode, STORED_CATEGORY, STORED_MODE } from "./chosen";
 import { Dialog } from "./Dialog";
 import { Footer } from "./Footer";
 import { Header } from "./Header";
-import { ModeBar, MODES } from "./ModeBar";
+import { ModeBar } from "./ModeBar";
 import { Notice } from "./Notice";
 import { Play } from "./Play";
 import { StartScreen } from "./StartScreen";
@@ -29,8 +30,8 @@ export function GamePage() {
   const [boardsOpen, boards] = useOpened();
   const [aboutOpen, about] = useOpened();
   const [chooserOpen, chooser] = useOpened();
-  const [wanted, setWanted] = useStored("pasquin-category", "");
-  const [wantedMode, setMode] = useStored("pasquin-mode", "classic");
+  const [wanted, setWanted] = useStored(STORED_CATEGORY, "");
+  const [wantedMode, setMode] = useStored(STORED_MODE, "classic");
   const state = useQuery({
     queryKey: ["state"],
     queryFn: api.state,
@@ -41,8 +42,8 @@ export function GamePage() {
     document.documentElement.lang = t.language;
     document.title = `${t("title")} · Pasquin`;
   }, [t]);
-  const category = chosen(state.data, wanted);
-  const mode = MODES.find((each) => each === wantedMode && (each !== "daily" || category?.daily)) ?? "classic";
+  const category = chosenCategory(state.data, wanted);
+  const mode = chosenMode(category, wantedMode);
   const playing = Boolean(state.data?.score && category);
 
   const begun = () => queries.invalidateQueries({ queryKey: ["state"] });
@@ -166,10 +167,4 @@ function Screen({ state, failed, retry, category, setCategory, mode, setMode, on
 function answered(state: GameState, reveal: Reveal): GameState {
   const player = state.player && { ...state.player, best_run: reveal.best_run };
   return { ...state, score: reveal.score, player };
-}
-
-/** The wanted category when it can be played, else the first that can. */
-function chosen(state: GameState | undefined, wanted: string): Category | undefined {
-  const open = state?.categories.filter((category) => category.reason === null) ?? [];
-  return open.find((category) => category.key === wanted) ?? open[0];
 }

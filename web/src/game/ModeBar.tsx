@@ -1,8 +1,7 @@
-import { type Mode, serverless } from "../api";
+import type { Mode } from "../api";
 import { type Key, useWords } from "../i18n";
 import { PlainButton } from "../ui/buttons";
-
-export const MODES: Mode[] = serverless ? ["classic", "endless"] : ["classic", "pair", "daily", "endless"];
+import { MODES } from "./chosen";
 
 type Props = { mode: Mode; daily: boolean; onMode: (mode: Mode) => void };
 

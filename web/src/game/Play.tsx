@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { api, ApiError, type Answer, type Category, type Confidence as Level, type Mode, type Origin, type Reveal, type Score, serverless } from "../api";
 import { useWords } from "../i18n";
 import { Button } from "../ui/buttons";
+import { nextRound } from "./ahead";
 import { categoryName } from "./categoryName";
 import { Choices } from "./Choices";
 import { Confidence } from "./Confidence";
@@ -42,7 +43,7 @@ export function Play({ category, mode, score: firstScore, bestRun: firstBest, on
 
   const round = useQuery({
     queryKey: ["round", category.key, mode, number],
-    queryFn: () => api.round(category.key, mode),
+    queryFn: () => nextRound(category.key, mode),
     staleTime: Infinity,
     gcTime: 0,
     retry: (count, error) => count < 1 && isTransient(error),

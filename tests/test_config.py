@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from pasquin import config
-from pasquin.config import CollectSettings, PrepareSettings, TrainSettings, load
+from pasquin.config import CollectSettings, PrepareSettings, TrainSettings, load, model_sampling
+from pasquin.config.access import user
 from pasquin.errors import UsageError
 
 
@@ -56,6 +59,39 @@ def test_broken_file_is_a_sentence(tmp_path: Path, content: bytes) -> None:
     toml.write_bytes(content)
     with pytest.raises(UsageError):
         load(TrainSettings, toml)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [(errno.EACCES, r"pasquin\.toml may not be read by the user"), (errno.EIO, "cannot be read")]
+)
+def test_a_file_that_cannot_be_read_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, says: str
+) -> None:
+    (tmp_path / "pasquin.toml").touch()
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UsageError, match=says):
+        load(TrainSettings, tmp_path / "pasquin.toml")
+
+
+def test_the_remedy_for_what_may_not_be_read_names_owner_and_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sampling.json").touch()
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UsageError, match=f"Give its owner that right: chmod -R u\\+rwX {tmp_path}"):
+        model_sampling(tmp_path)
+    owner = user()
+    monkeypatch.setattr("os.geteuid", lambda: 4_242_424)
+    with pytest.raises(UsageError, match=f"as its owner, `{owner}`, or change the owner: chown -R 4242424 {tmp_path}"):
+        model_sampling(tmp_path)
 
 
 def test_every_setting_is_documented() -> None:

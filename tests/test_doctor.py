@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +23,7 @@ from invented import make_corpus, posts
 from pasquin.doctor import doctor
 from pasquin.doctor.database import disk_kind
 from pasquin.doctor.installation import available_memory, torch_build, wanted_by_extra
+from pasquin.post_format import PostFormat
 from pasquin.publish import switch_bot
 from pasquin.store import Store
 from pasquin.store.schema import publications
@@ -28,6 +33,7 @@ from pasquin.workspace.cursors import Cursor, write_cursor
 from pasquin.workspace.files import write_manifest
 from pasquin.workspace.tombstones import add_tombstones
 from publish_fakes import workspace_with
+from test_cli import PASQUIN
 from test_cli import pasquin as program
 
 CANARY = "canary-5ecret-4711"
@@ -56,6 +62,18 @@ def workspace(tmp_path: Path) -> Workspace:
 def collected(workspace: Workspace, tmp_path: Path, n: int = 5) -> None:
     (tmp_path / "posts.csv").write_text("text,id\n" + "".join(f"Post number {i} of mine,{i}\n" for i in range(n)))
     pasquin.collect(workspace, [f"csv:{tmp_path / 'posts.csv'}"], rights="own-archive")
+
+
+def without_roots_rights() -> None:
+    """In a child process of root: permission bits bind it as they bind everybody else."""
+    if os.geteuid() == 0:
+        for right in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH; 24 is PR_CAPBSET_DROP
+            ctypes.CDLL(None).prctl(24, right, 0, 0, 0)
+
+
+def bound(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program as somebody whom permission bits bind."""
+    return subprocess.run([PASQUIN, *words], cwd=cwd, capture_output=True, text=True, preexec_fn=without_roots_rights)
 
 
 def test_a_fresh_workspace_is_well(workspace: Workspace) -> None:
@@ -166,14 +184,22 @@ def test_corpora(workspace: Workspace) -> None:
     assert "damaged" in worst(workspace, "corpus short")[1]
 
 
-def test_models(workspace: Workspace) -> None:
-    made = write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
-    model = workspace.model_dir("vc")
+def model_files(workspace: Workspace, name: str) -> Path:
+    """Every file that an engine opens, and no manifest yet."""
+    model = workspace.model_dir(name)
     model.mkdir(parents=True)
     config = {"model_type": "llama", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}
     (model / "config.json").write_text(json.dumps({**config, "hidden_act": "silu", "vocab_size": 9}))
     header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
     (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    (model / "tokenizer.json").write_text("{}")
+    PostFormat(0, 1).save(model)
+    return model
+
+
+def test_models(workspace: Workspace) -> None:
+    made = write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
+    model = model_files(workspace, "vc")
     assert worst(workspace, "model vc")[0] == "problem"
     assert "was not saved" in worst(workspace, "model vc")[1]
     with workspace.lock("train-vc"):
@@ -200,6 +226,85 @@ def test_models(workspace: Workspace) -> None:
     assert "no weights" in worst(workspace, "model vc")[1]
     (model / "config.json").write_text("{")
     assert "config.json" in worst(workspace, "model vc")[1]
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "post_format.json", "model.safetensors"])
+def test_the_remedy_for_a_missing_file_of_a_model_brings_it_back(
+    name: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    model = model_files(workspace, "vc")
+    write_manifest(model, {"corpus": "vc"})
+    assert not found(workspace, "model vc")
+    pasquin.backup(workspace, tmp_path / "b.tar")
+    (model / name).unlink()
+    level, says, remedy = worst(workspace, "model vc")
+    assert level == "problem"
+    assert says.endswith(f"has no {'weights' if name.startswith('model') else 'readable'} {name}.")
+    command = remedy.removeprefix("pasquin train vc, or take it out of a backup: ").replace("BACKUP", "b.tar")
+    subprocess.run(command.split(), cwd=tmp_path, check=True)
+    assert not found(workspace, "model vc")
+
+
+def test_weights_in_several_files_are_all_there(workspace: Workspace) -> None:
+    model = model_files(workspace, "vc")
+    write_manifest(model, {"corpus": "vc"})
+    parts = [f"model-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    shutil.copy(model / "model.safetensors", model / parts[1])
+    (model / "model.safetensors").rename(model / parts[0])
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"v": parts[0], "w": parts[1]}}))
+    assert not found(workspace, "model vc")
+    (model / parts[1]).unlink()
+    assert worst(workspace, "model vc")[1] == f"The model `vc` has no weights {parts[1]}."
+
+
+def test_what_may_not_be_read_is_told_once_a_folder(workspace: Workspace, tmp_path: Path) -> None:
+    collected(workspace, tmp_path)
+    write_corpus(workspace, "vc", posts(20), {}, "", {"splits": {"train": 10, "validation": 0, "test": 10}})
+    write_manifest(model_files(workspace, "seen"), {"corpus": "vc"})
+    write_manifest(model_files(workspace, "vc"), {"corpus": "vc"})
+    write_cursor(workspace, "bluesky:somebody", Cursor("3"))
+    add_tombstones(workspace, "forgotten", ["https://posts.invalid/1"])
+    _quarantined(workspace, tmp_path)
+    cursors, shard = workspace.posts / "cursors", next(workspace.posts.glob("*/*/*.parquet"))
+    locked = [cursors, shard, workspace.corpus_dir("vc") / "posts.parquet", workspace.posts / "tombstones.jsonl"]
+    locked += [workspace.model_dir("vc") / name for name in ("manifest.json", "config.json")]
+    for path in locked:
+        path.chmod(0)
+    run = bound("doctor", "--json", cwd=workspace.root)
+    cursors.chmod(0o700)
+    told = json.loads(run.stdout)["findings"]
+    problems = {one["found"].partition(" may not")[0]: one for one in told if one["level"] == "problem"}
+    assert set(problems) == {
+        *map(str, locked[:4]),
+        f"{workspace.model_dir('vc') / 'config.json'} and 1 more file there",
+    }
+    assert problems[str(cursors)]["do"].endswith(f"chmod -R u+rwX {cursors}")
+    assert any(one["about"] == "models" and one["found"] == "Whole: seen." for one in told)
+    assert any(one["about"] == "quarantine" for one in told)
+    assert any(one["about"] == "database" and one["level"] == "fine" for one in told)
+    assert not run.stderr
+
+
+def test_settings_and_database_that_may_not_be_read(workspace: Workspace) -> None:
+    shut = [workspace.toml, workspace.root / "pasquin.db"]
+    for path in shut:
+        path.chmod(0)
+    told = json.loads(bound("doctor", "--json", cwd=workspace.root).stdout)
+    assert [one["found"].partition(" may")[0] for one in told["findings"] if one["level"] == "problem"] == [
+        f"{shut[1]} and 1 more file there"
+    ]
+    assert any(one["found"] == "pasquin.db was not looked at: this user may not read it." for one in told["findings"])
+
+
+def test_no_command_dies_of_what_may_not_be_read(workspace: Workspace) -> None:
+    model_files(workspace, "vc")
+    for path, command in ((workspace.toml, "bot list"), (workspace.root / "models", "generate vc")):
+        path.chmod(0)
+        run = bound(*command.split(), cwd=workspace.root)
+        path.chmod(0o700)
+        assert run.returncode == 2
+        assert run.stderr.startswith(f"Error: {path} may not be read by the user ")
+        assert len(run.stderr.splitlines()) == 1
 
 
 def test_settings_and_secrets_in_the_file(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,12 +336,49 @@ def test_a_lock_file_binds_nobody_and_a_lock_names_its_process(workspace: Worksp
 def test_permissions_and_disk(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     (workspace.root / "pasquin.db").chmod(0o666)
     assert "chmod o-w" in worst(workspace, "permissions")[2]
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert any(one["level"] == "problem" for one in found(workspace, "permissions"))
+    access = os.access
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    (workspace.root / "models").mkdir()
+    said = " ".join(one["found"] for one in found(workspace, "permissions") if one["level"] == "problem")
+    assert f"{workspace.root} and 1 more folder cannot be written" in said
     usage = shutil.disk_usage(workspace.root)
     for free, level in ((5 * 10**8, "warning"), (10**7, "problem")):
         monkeypatch.setattr("shutil.disk_usage", lambda _, free=free: usage._replace(free=free))
         assert worst(workspace, "disk")[0] == level
+
+
+def test_a_read_only_file_system_is_fine_for_publishing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace.create(tmp_path / "w")
+    with workspace.toml.open("a") as toml:
+        toml.write('\n[bots.b]\nnetwork = "file"\naccount = "x"\nmodels = ["m"]\n')
+    access, statvfs = os.access, os.statvfs
+
+    def read_only(path: Path) -> SimpleNamespace:
+        there = statvfs(path)
+        flags = os.ST_RDONLY if Path(path).is_relative_to(workspace.root) else 0
+        return SimpleNamespace(
+            **{name: getattr(there, name) for name in dir(there) if name.startswith("f_")} | {"f_flag": flags}
+        )
+
+    monkeypatch.setattr("os.statvfs", read_only)
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    assert worst(workspace, "permissions")[0] == "note"
+    assert not found(workspace, "disk")
+    assert worst(workspace, "database")[0::2] == (
+        *("problem", "Set PASQUIN_DATABASE_URL to the address of a database that can be written."),
+    )
+    monkeypatch.setenv("PASQUIN_DATABASE_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    Store.of(workspace).close()
+    assert doctor(workspace)["ok"]
+    assert ("note", "") in {(one["level"], one["do"]) for one in found(workspace, "bot b")}
+
+
+def test_on_a_full_disk_the_remedy_is_room(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace.root / "pasquin.db").write_bytes(b"this is not a database" * 100)
+    assert "a new workspace of the last backup" in worst(workspace, "database")[2]
+    usage = shutil.disk_usage(workspace.root)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=0))
+    assert worst(workspace, "database")[2] == "Free some space on its disk, then look again: it may be whole."
 
 
 @pytest.mark.parametrize(
@@ -309,6 +451,7 @@ def test_bots_settings_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sky = {"network": "bluesky", "account": "me.bsky.social", "schedule": "25:99", "minimum_stock": 3, "corpus": "vc"}
     workspace = workspace_with(tmp_path / "w", {"sky": sky, "out": FILE_BOT, "away": {**FILE_BOT, "network": "gopher"}})
     Store.of(workspace).close()
+    workspace.posts.mkdir()
     said = " ".join(one["found"] for one in found(workspace, "bot sky"))
     for words in ("has no password", "25:99", "who answers for it", "0 left in the queue", "the corpus `vc`"):
         assert words in said
@@ -323,6 +466,15 @@ def test_bots_settings_and_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert CANARY not in json.dumps(told)
     workspace.toml.write_text("[bots.b]\nnetwork = 3\n")
     assert found(workspace, "bots")[0]["level"] == "problem"
+
+
+def test_a_model_that_is_elsewhere_is_no_fault(tmp_path: Path) -> None:
+    workspace = workspace_with(tmp_path / "w", {"out": FILE_BOT}, {"out": ["One."]})
+    workspace.posts.mkdir()
+    assert worst(workspace, "bot out")[0] == "note"
+    with closing(Store.of(workspace)) as store, store.write() as connection:
+        connection.execute(sa.text("UPDATE candidates SET model = 'other'"))
+    assert worst(workspace, "bot out")[0::2] == ("warning", "pasquin train m, or mend models in [bots.out].")
 
 
 def test_bots_entries(tmp_path: Path) -> None:
@@ -368,6 +520,17 @@ def test_online_asks_what_the_profile_says(tmp_path: Path) -> None:
     Store.of(workspace).close()
     fine = [one["found"] for one in doctor(workspace, online=True)["findings"] if one["level"] == "fine"]
     assert "It says of itself what it must." in fine
+
+
+def test_a_workspace_of_a_later_format_is_told_by_doctor_alone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.toml.write_text("[workspace]\nformat = 2\n")
+    monkeypatch.chdir(workspace.root)
+    told = doctor()["findings"]
+    (one,) = [one for one in told if one["level"] == "problem"]
+    assert one["found"] == "The workspace has format 2, and this Pasquin knows up to 1."
+    assert any(one["about"] == "database" for one in told)
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -32,6 +32,42 @@ def test_no_workspace_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Workspace.open(tmp_path / "nowhere")
 
 
+def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toml = Workspace.create(tmp_path).toml
+    monkeypatch.chdir(tmp_path)
+    toml.write_text("[workspace]\nformat = 2\n")
+    for opening in (Workspace.open, lambda: Workspace.open(tmp_path), lambda: Workspace.create(tmp_path)):
+        with pytest.raises(WorkspaceError, match=r"format 2, and this Pasquin knows up to 1\. Update Pasquin"):
+            opening()
+    for text in ("", "workspace = 3", "[workspace]\nformat = 1\n", "[workspace\n"):  # doctor says what is no TOML
+        toml.write_text(text)
+        assert Workspace.open() == Workspace(tmp_path)
+
+
+def refuse(path: Path, **_: object) -> None:
+    """What the system says to whoever has no right to a file."""
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_what_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_manifest(tmp_path, {})
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(WorkspaceError, match=r"manifest\.json may not be read by the user") as error:
+        read_manifest(tmp_path)
+    assert "damaged" not in str(error.value)
+
+
+def test_a_folder_that_may_not_be_entered_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace.create(tmp_path)
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(WorkspaceError, match="models may not be read"):
+        workspace.models()
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(WorkspaceError, match="may not be read"):
+        Workspace.open(tmp_path)
+
+
 def test_making_a_workspace_twice_keeps_its_settings(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path)
     workspace.toml.write_text("[train]\nminutes = 3\n")

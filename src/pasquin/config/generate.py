@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from pasquin.config.access import may_not_read
 from pasquin.config.reading import StageSettings, words
 from pasquin.errors import UsageError
 
@@ -76,13 +77,15 @@ class GenerateSettings(StageSettings):
 def model_sampling(model_dir: Path) -> dict[str, object]:
     """What `generate` draws with by default from this model, where tuning settled that; else nothing.
 
-    Raises UsageError for a file that is damaged.
+    Raises UsageError for a file that is damaged, or that this user may not read.
     """
     path = model_dir / SAMPLING_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except PermissionError as exc:
+        raise UsageError(may_not_read(path)) from exc
     except (OSError, ValueError):
         values = None
     if not isinstance(values, dict) or not values.keys() <= {"temperature", "top_k", "top_p", "min_p"}:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from pasquin.config.access import may_not_read
 from pasquin.errors import UsageError
 
 
@@ -40,12 +41,16 @@ def _environment(stage: str) -> dict[str, str]:
 def read_toml(path: Path) -> dict[str, Any]:
     """The parsed `pasquin.toml`, empty when there is none.
 
-    Raises UsageError when the file is not TOML.
+    Raises UsageError when the file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except PermissionError as exc:
+        raise UsageError(may_not_read(path)) from exc
+    except OSError as exc:
+        raise UsageError(f"{path} cannot be read ({exc.strerror or exc}). Look at the file and its disk.") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise UsageError(f"{path} is not valid TOML ({exc}). Mend that line, or run `pasquin init` elsewhere.") from exc
 

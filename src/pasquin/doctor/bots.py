@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -11,15 +11,15 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pasquin.config import BotSettings, PublishSettings, load, load_bots
-from pasquin.doctor.findings import Finding
-from pasquin.errors import PasquinError, UsageError
+from pasquin.doctor.findings import Finding, Level
+from pasquin.errors import PasquinError, UsageError, WorkspaceError
 from pasquin.networks.publishing import Access, open_publisher
 from pasquin.publish import check, switches
 from pasquin.publish.ledger import IN_FLIGHT, utc
 from pasquin.publish.owner import surely_dead
 from pasquin.publish.schedule import read_schedule
 from pasquin.store import Store
-from pasquin.store.schema import publications
+from pasquin.store.schema import candidates, publications
 from pasquin.workspace import Workspace
 
 _LATE: Final = timedelta(minutes=15)
@@ -38,11 +38,14 @@ def examine(workspace: Workspace, *, usable: bool, online: bool) -> Iterator[Fin
     if not bots:
         return
     for name, bot in bots.items():
-        yield from _settings(workspace, name, bot)
+        yield from _settings(name, bot)
     if not usable:
+        for name, bot in bots.items():
+            yield from _sources(workspace, None, name, bot)
         return
     with closing(Store.of(workspace)) as store:
         for name, bot in bots.items():
+            yield from _sources(workspace, store, name, bot)
             opened = True
             for finding in _opens(Access(name, bot, settings, store, workspace.root)):
                 opened = opened and finding.level != "problem"
@@ -54,24 +57,13 @@ def examine(workspace: Workspace, *, usable: bool, online: bool) -> Iterator[Fin
         yield from _strangers(store, set(bots))
 
 
-def _settings(workspace: Workspace, name: str, bot: BotSettings) -> Iterator[Finding]:
+def _settings(name: str, bot: BotSettings) -> Iterator[Finding]:
     about, table = f"bot {name}", f"[bots.{name}]"
     if bot.schedule is not None:
         try:
             read_schedule(name, bot.schedule, bot.time_zone)
         except PasquinError as exc:
             yield _finding(about, "problem", str(exc), f"Mend the schedule or the time zone in {table}.")
-    missing = sorted(set(bot.models) - set(workspace.models()))
-    for model in missing:
-        yield _finding(
-            *(about, "warning", f"It publishes what `{model}` wrote, and there is no such model here."),
-            f"pasquin train {model}, or mend models in {table}.",
-        )
-    if bot.corpus is not None and bot.corpus not in workspace.corpora():
-        yield _finding(
-            *(about, "warning", f"It names the corpus `{bot.corpus}`, and there is none."),
-            f"pasquin prepare {bot.corpus}, or mend corpus in {table}.",
-        )
     if not bot.models and bot.corpus is None:
         yield _finding(
             *(about, "note", "It names no model and no corpus, so it publishes only what is queued by hand."),
@@ -82,6 +74,37 @@ def _settings(workspace: Workspace, name: str, bot: BotSettings) -> Iterator[Fin
             *(about, "problem", "It does not say who answers for it, which its bio must."),
             f"Set maintainer in {table}.",
         )
+
+
+def _sources(workspace: Workspace, store: Store | None, name: str, bot: BotSettings) -> Iterator[Finding]:
+    """Whether the models and the corpus it names are here, or what they wrote is in the database all the same."""
+    about, table = f"bot {name}", f"[bots.{name}]"
+    with suppress(WorkspaceError):  # what may not be read was said of the workspace
+        models, corpora = workspace.models(), workspace.corpora()
+        elsewhere = not (models or corpora or workspace.posts.is_dir())  # only bots are here
+        for model in sorted(set(bot.models) - set(models)):
+            known = elsewhere or _has_written(store, candidates.c.model == model)
+            yield _finding(
+                *(about, *_missing(f"It publishes what `{model}` wrote, and there is no such model here", known)),
+                "" if known else f"pasquin train {model}, or mend models in {table}.",
+            )
+        if bot.corpus is not None and bot.corpus not in corpora:
+            known = elsewhere or _has_written(store, candidates.c.corpus == bot.corpus)
+            yield _finding(
+                *(about, *_missing(f"It names the corpus `{bot.corpus}`, and there is none", known)),
+                "" if known else f"pasquin prepare {bot.corpus}, or mend corpus in {table}.",
+            )
+
+
+def _missing(said: str, known: bool) -> tuple[Level, str]:
+    return ("note", f"{said}: fine where only bots run.") if known else ("warning", f"{said}.")
+
+
+def _has_written(store: Store | None, which: sa.ColumnElement[bool]) -> bool:
+    if store is None:
+        return False
+    with store.read() as connection:
+        return bool(connection.execute(sa.select(sa.exists().where(which))).scalar())
 
 
 def _opens(access: Access) -> Iterator[Finding]:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from pasquin.counts import counted
-from pasquin.doctor.findings import Finding, bytes_said
+from pasquin.doctor.findings import Finding, bytes_said, out_of_a_backup
+from pasquin.doctor.reach import Barred
 from pasquin.errors import PasquinError
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import forgotten_posts
-from pasquin.workspace.files import read_manifest
+from pasquin.workspace.files import MANIFEST, read_manifest
 from pasquin.workspace.locks import is_held
 from pasquin.workspace.shards import COLUMNS, glob_literal
-from pasquin.workspace.tombstones import read_tombstones, withdrawal_pending
+from pasquin.workspace.tombstones import read_tombstones, tombstones_path, withdrawal_pending
 
 _MARK: Final = b"PAR1"
 _MOST_NAMED: Final = 5
@@ -24,25 +25,24 @@ _MOST_NAMED: Final = 5
 _finding = partial(Finding, "workspace")
 
 
-def examine_collected(workspace: Workspace) -> Iterator[Finding]:
+def examine_collected(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
     """Everything under `posts/` and `quarantine/`."""
     if workspace.posts.is_dir():
-        yield from _shards(workspace)
-        yield from _leftovers(workspace)
-        yield from _notes(workspace)
-        yield from _tombstones(workspace)
+        for check in (_shards, _leftovers, _notes, _tombstones):
+            yield from barred.past(check(workspace, barred))
     else:
         yield _finding("posts", "note", "Nothing was collected yet.", "pasquin collect SOURCE")
-    yield from _quarantine(workspace)
+    yield from barred.past(_quarantine(workspace, barred))
 
 
-def _shards(workspace: Workspace) -> Iterator[Finding]:
-    shards = sorted(workspace.posts.glob("*/*/*.parquet"))
+def _shards(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
+    shards = [path for path in sorted(workspace.posts.glob("*/*/*.parquet")) if path not in barred]
     damaged = {path: reason for path in shards if (reason := damage_of_shard(path))}
     for path, reason in list(damaged.items())[:_MOST_NAMED]:
         yield _finding(
             *("posts", "problem", f"The shard {path.relative_to(workspace.root)} is damaged: {reason}."),
-            "Move it away and collect its source again, or bring it back with `pasquin restore`.",
+            "Move it away and collect its source again, or take it out of a backup: "
+            f"{out_of_a_backup(workspace.root, path)}",
         )
     if len(damaged) > _MOST_NAMED:
         yield _finding(
@@ -78,7 +78,7 @@ def damage_of_shard(path: Path) -> str | None:
     return f"it has no column {', '.join(missing)}" if missing else None
 
 
-def _leftovers(workspace: Workspace) -> Iterator[Finding]:
+def _leftovers(workspace: Workspace, _: Barred) -> Iterator[Finding]:
     if is_held(workspace, "collect"):
         return  # what is half written now is somebody's work
     found = [path for pattern in (".*.tmp", "*/*/.*.tmp", "lists/.*.tmp") for path in workspace.posts.glob(pattern)]
@@ -92,13 +92,15 @@ def _leftovers(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
-def _notes(workspace: Workspace) -> Iterator[Finding]:
+def _notes(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
     remedies = {
         "cursors": "Remove it: the source is read from its beginning, and no post is stored twice.",
         "lists": "Remove it, and collect that list again.",
     }
     for folder, remedy in remedies.items():
         for path in sorted((workspace.posts / folder).glob("*.json")):
+            if path in barred:
+                continue
             try:
                 whole = isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
             except (OSError, ValueError):
@@ -107,11 +109,18 @@ def _notes(workspace: Workspace) -> Iterator[Finding]:
                 yield _finding("posts", "problem", f"{path.relative_to(workspace.root)} is damaged.", remedy)
 
 
-def _tombstones(workspace: Workspace) -> Iterator[Finding]:
+def _tombstones(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
+    path = tombstones_path(workspace)
+    if path in barred:
+        return
     try:
         stones = read_tombstones(workspace)
     except PasquinError as exc:
-        yield _finding("tombstones", "problem", str(exc), "Mend that line, or restore the file from a backup.")
+        yield _finding(
+            *("tombstones", "problem", str(exc)),
+            "Mend that line, or take the file out of a backup and forget again what was forgotten since: "
+            f"{out_of_a_backup(workspace.root, path)}",
+        )
         return
     if not stones:
         return
@@ -136,16 +145,16 @@ def _tombstones(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _readable_corpora(workspace: Workspace) -> Iterator[str]:
-    for name in workspace.corpora():
+    for path in sorted(workspace.root.glob(f"corpora/[!.]*/{MANIFEST}")):  # passes over what may not be read
         try:
-            read_manifest(workspace.corpus_dir(name))
+            read_manifest(path.parent)
         except PasquinError:
             continue
-        yield name
+        yield path.parent.name
 
 
-def _quarantine(workspace: Workspace) -> Iterator[Finding]:
-    files = sorted(workspace.quarantine.glob("*.jsonl"))
+def _quarantine(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
+    files = [path for path in sorted(workspace.quarantine.glob("*.jsonl")) if path not in barred]
     for path in files[:_MOST_NAMED]:
         try:
             with path.open("rb") as handle:

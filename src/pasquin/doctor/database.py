@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pasquin.config.access import barred as said_of
+from pasquin.config.access import user
 from pasquin.doctor.findings import Finding, bytes_said
+from pasquin.doctor.reach import Barred, is_full, is_read_only, is_shut
 from pasquin.errors import StoreError
 from pasquin.store import MOVED
 from pasquin.store.schema import VERSION
@@ -16,36 +20,68 @@ from pasquin.store.state import DatabaseState, database_state, sqlite_file
 from pasquin.workspace import Workspace
 
 _LARGE_LOG: Final = 256 * 10**6
+_ELSEWHERE: Final = "Set PASQUIN_DATABASE_URL to the address of a database that can be written."
 _REMOTE_DISKS: Final = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "afs")
 
 _finding = partial(Finding, "database")
 
 
-def examine(workspace: Workspace) -> Iterator[Finding]:
+def examine(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
     """Everything about the database; it is not migrated, and nothing is written."""
+    file = sqlite_file(workspace.database_url)
+    if file and is_shut(file):
+        if file in barred:
+            yield _finding("database", "note", f"{file.name} was not looked at: this user may not read it.")
+        else:
+            yield _finding("database", "problem", *said_of(file))
+        return
     try:
         state = database_state(workspace)
     except StoreError as exc:
-        yield _finding(
-            *("database", "problem", str(exc)),
-            "Start the server that PASQUIN_DATABASE_URL names, or bring the file back with `pasquin restore`.",
-        )
+        yield _finding("database", "problem", str(exc), _opening(file))
         return
     if state is None:
-        yield _finding("database", "note", "There is no database yet.", "The first command that needs it makes it.")
+        yield _none_yet(file)
         return
     yield from _version(state)
     for words in state.damage:
-        yield _finding(
-            *("database", "problem", f"SQLite finds damage: {words}."),
-            "Keep a copy of pasquin.db, then bring the last backup back with `pasquin restore`.",
-        )
+        yield _finding("database", "problem", f"SQLite finds damage: {words}.", f"Keep a copy of it. {_restore()}")
     if state.log_bytes > _LARGE_LOG:
         yield _finding(
             *("database", "warning", f"The write-ahead log has {bytes_said(state.log_bytes)}: a reader never ends."),
             "Restart the game and the publishers.",
         )
     yield from _disk_of(workspace)
+
+
+def _opening(file: Path | None) -> str:
+    """What to do about a database that cannot be opened."""
+    if file is None:
+        return "Start the server that PASQUIN_DATABASE_URL names, or mend that address."
+    if is_full(file.parent):
+        return "Free some space on its disk, then look again: it may be whole."
+    if is_read_only(file.parent):
+        return _ELSEWHERE
+    if not all(os.access(path, os.W_OK) for path in (file, file.parent)):
+        return f"Give it to this user, with its folder, which SQLite writes: chown {user()} {file.parent} {file}*"
+    return f"Keep a copy of it. {_restore()}"
+
+
+def _none_yet(file: Path | None) -> Finding:
+    if file and file.parent.is_dir() and is_read_only(file.parent):
+        return _finding(
+            "database", "problem", "There is no database, and none can be made on a read-only file system.", _ELSEWHERE
+        )
+    return _finding("database", "note", "There is no database yet.", "The first command that needs it makes it.")
+
+
+def _restore() -> str:
+    """How a backup comes back: as a new workspace, with its database."""
+    empty = " (into the empty database that PASQUIN_DATABASE_URL has to name then)"
+    return (
+        "Make a new workspace of the last backup, and go on there: pasquin restore BACKUP DIR"
+        f"{empty if os.environ.get('PASQUIN_DATABASE_URL') else ''}"
+    )
 
 
 def _version(state: DatabaseState) -> Iterator[Finding]:
@@ -66,7 +102,7 @@ def _version(state: DatabaseState) -> Iterator[Finding]:
     elif state.version is None and state.rows:
         yield _finding(
             *("migrations", "problem", f"{state.url} has tables of ours, and no version: a migration broke off."),
-            "Bring the last backup back with `pasquin restore`.",
+            _restore(),
         )
     elif state.version is None or state.version < VERSION:
         yield _finding(
@@ -76,7 +112,7 @@ def _version(state: DatabaseState) -> Iterator[Finding]:
     elif state.missing:
         yield _finding(
             *("migrations", "problem", f"The database says {VERSION} and lacks {', '.join(state.missing[:3])}."),
-            "A migration broke off, or somebody changed tables by hand: bring the last backup back.",
+            f"A migration broke off, or somebody changed tables by hand. {_restore()}",
         )
     else:
         yield _finding("database", "fine", f"{state.url} answers, version {state.version}, whole.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 Level = Literal["fine", "note", "warning", "problem"]
@@ -22,6 +23,14 @@ class Finding:
     def told(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
+
+
+def out_of_a_backup(root: Path, path: Path) -> str:
+    """The command that takes a file or folder of the workspace at `root` out of a backup, which is a plain tar file.
+
+    With `m` its files count as new: a backup holds no times, and engines go by them.
+    """
+    return f"tar -xmf BACKUP -C {root} {path.relative_to(root).as_posix()}"
 
 
 def bytes_said(number: float) -> str:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pasquin.counts import counted
-from pasquin.doctor.findings import Finding, bytes_said
-from pasquin.errors import PasquinError
+from pasquin.doctor.findings import Finding, bytes_said, out_of_a_backup
+from pasquin.doctor.reach import Barred
+from pasquin.errors import ModelError, PasquinError
+from pasquin.post_format import FILE as FORMAT_FILE
+from pasquin.post_format import PostFormat
 from pasquin.workspace import Workspace
 from pasquin.workspace.corpora import POSTS, corpus_size, read_lineage
 from pasquin.workspace.files import MANIFEST, read_manifest
@@ -20,12 +23,11 @@ from pasquin.workspace.tombstones import read_tombstones
 _finding = partial(Finding, "workspace")
 
 
-def examine_corpora(workspace: Workspace) -> Iterator[Finding]:
+def examine_corpora(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
     """Every folder under `corpora/`."""
     busy = {name for name, _ in holders(workspace)}
-    folder = workspace.root / "corpora"
     whole = []
-    for path in _folders(folder):
+    for path in _folders(workspace.root / "corpora", barred):
         about = f"corpus {path.name}"
         if path.name.startswith("."):
             if "prepare" not in busy:
@@ -42,7 +44,10 @@ def examine_corpora(workspace: Workspace) -> Iterator[Finding]:
             )
             continue
         if reason := _damage_of_corpus(workspace, path.name):
-            yield _finding(about, "problem", reason, f"pasquin prepare {path.name}")
+            backup = out_of_a_backup(workspace.root, path)
+            yield _finding(
+                about, "problem", reason, f"pasquin prepare {path.name}, or take it out of a backup: {backup}"
+            )
         else:
             whole.append(path.name)
     if whole:
@@ -61,11 +66,11 @@ def _damage_of_corpus(workspace: Workspace, name: str) -> str | None:
     return None
 
 
-def examine_models(workspace: Workspace) -> Iterator[Finding]:
+def examine_models(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
     """Every folder under `models/`."""
     busy = {name for name, _ in holders(workspace)}
     whole = []
-    for path in _folders(workspace.root / "models"):
+    for path in _folders(workspace.root / "models", barred):
         about = f"model {path.name}"
         if path.name.startswith("."):
             if not any(name.startswith("train-") for name in busy):
@@ -76,11 +81,11 @@ def examine_models(workspace: Workspace) -> Iterator[Finding]:
                 yield _unfinished(path)
             continue
         if reason := _damage_of_model(path):
-            yield _finding(about, "problem", reason, f"pasquin train {path.name}, or restore it from a backup.")
+            yield _finding(about, "problem", reason, _again(workspace, path))
             continue
         whole.append(path.name)
-        yield from _learned_forgotten(workspace, path.name)
-        yield from _engine(path)
+        yield from barred.past(_learned_forgotten(workspace, path.name, barred))
+        yield from _engine(workspace, path)
     if whole:
         yield _finding("models", "fine", f"Whole: {', '.join(whole)}.")
 
@@ -95,21 +100,39 @@ def _unfinished(path: Path) -> Finding:
     )
 
 
+def _again(workspace: Workspace, path: Path) -> str:
+    return f"pasquin train {path.name}, or take it out of a backup: {out_of_a_backup(workspace.root, path)}"
+
+
 def _damage_of_model(path: Path) -> str | None:
+    """What keeps the engines from opening a model, by the files that they read; None: nothing."""
     try:
         read_manifest(path)
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except PasquinError as exc:
         return str(exc)
-    except (OSError, ValueError):
-        return f"The model `{path.name}` has no readable config.json."
-    if not isinstance(config, dict):
-        return f"The config.json of the model `{path.name}` is no object."
-    weights = sorted(path.glob("*.safetensors"))
-    if not weights:
-        return f"The model `{path.name}` has no weights."
+    for name in ("config.json", "tokenizer.json"):
+        if _object_in(path / name) is None:
+            return f"The model `{path.name}` has no readable {name}."
+    try:
+        PostFormat.load(path)
+    except ModelError:
+        return f"The model `{path.name}` has no readable {FORMAT_FILE}."
+    weights = sorted(path.glob("model*.safetensors"))
+    index = (_object_in(path / "model.safetensors.index.json") or {}).get("weight_map")
+    wanted = {str(name) for name in index.values()} if isinstance(index, dict) else {"model.safetensors"}
+    if missing := sorted(wanted - {file.name for file in weights}):
+        return f"The model `{path.name}` has no weights {missing[0]}."
     cut = [file.name for file in weights if not whole_safetensors(file)]
     return f"The weights {', '.join(cut)} of the model `{path.name}` are cut off or damaged." if cut else None
+
+
+def _object_in(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, None where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def whole_safetensors(path: Path) -> bool:
@@ -127,14 +150,15 @@ def whole_safetensors(path: Path) -> bool:
             return False
 
 
-def _learned_forgotten(workspace: Workspace, name: str) -> Iterator[Finding]:
+def _learned_forgotten(workspace: Workspace, name: str, barred: Barred) -> Iterator[Finding]:
     try:
         stones = sorted(read_tombstones(workspace).uris)
         manifest: dict[str, Any] = workspace.model_manifest(name)
     except PasquinError:
         return  # said elsewhere
     content = manifest.get("corpus_hash")
-    if not stones or not isinstance(content, str):
+    lineage = workspace.root / ".lineage" / f"{content}.parquet"
+    if not stones or not isinstance(content, str) or lineage in barred:
         return
     import duckdb
 
@@ -147,7 +171,7 @@ def _learned_forgotten(workspace: Workspace, name: str) -> Iterator[Finding]:
                 "problem",
                 f"The record of what `{name}` learned is damaged ({str(exc).splitlines()[0]}).",
             ),
-            f"Bring .lineage/{content}.parquet back with `pasquin restore`.",
+            f"Take it out of a backup: {out_of_a_backup(workspace.root, lineage)}",
         )
         return
     seen = sum(split == "train" for split in (learned or {}).values())
@@ -161,7 +185,7 @@ def _learned_forgotten(workspace: Workspace, name: str) -> Iterator[Finding]:
         )
 
 
-def _engine(path: Path) -> Iterator[Finding]:
+def _engine(workspace: Workspace, path: Path) -> Iterator[Finding]:
     from pasquin.engines import choose_engine
 
     try:
@@ -169,7 +193,7 @@ def _engine(path: Path) -> Iterator[Finding]:
     except (KeyError, TypeError, ValueError, AttributeError) as exc:  # what an engine wants to know is not there
         yield _finding(
             *(f"model {path.name}", "problem", f"The config.json of the model `{path.name}` is incomplete ({exc})."),
-            f"pasquin train {path.name}, or restore it from a backup.",
+            _again(workspace, path),
         )
     except PasquinError as exc:
         yield _finding(f"model {path.name}", "problem", str(exc), "pip install 'pasquin[openvino]' or 'pasquin[train]'")
@@ -180,5 +204,7 @@ def _leftover(path: Path, command: str, next_one: str) -> Finding:
     return _finding(path.parent.name, "note", f"A killed {command} left {path.name} ({size}).", f"Nothing: {next_one}.")
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+def _folders(folder: Path, barred: Barred) -> list[Path]:
+    """The folders in a folder, without those in which this user may not read everything."""
+    there = sorted(folder.iterdir()) if folder.is_dir() and folder not in barred else []
+    return [path for path in there if path.is_dir() and not barred.touches(path)]

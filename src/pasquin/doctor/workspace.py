@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,11 +26,14 @@ from pasquin.config import (
     load,
     read_toml,
 )
+from pasquin.config.access import remedy, user
+from pasquin.counts import counted
 from pasquin.doctor.collected import examine_collected
 from pasquin.doctor.findings import Finding, bytes_said
 from pasquin.doctor.made import examine_corpora, examine_models
+from pasquin.doctor.reach import FOLDERS, NOTHING, Barred, is_read_only
 from pasquin.errors import UsageError
-from pasquin.workspace import FORMAT, Workspace
+from pasquin.workspace import UPDATE, Workspace, later_format
 from pasquin.workspace.locks import holders
 from pasquin.workspace.secrets_in_file import secrets_of
 
@@ -39,22 +43,22 @@ _SETTINGS: Final[tuple[type[StageSettings], ...]] = (
 )
 _TABLES: Final = frozenset({"workspace", "rights", "bots"})
 _LITTLE: Final = 10**9
-_NOTHING: Final = 10**8
-_FOLDERS: Final = (".", "posts", "corpora", "models", "quarantine", ".locks", ".lineage")
 
 _finding = partial(Finding, "workspace")
 
 
-def examine(workspace: Workspace) -> Iterator[Finding]:
+def examine(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
     """Everything about a workspace but its database and its bots."""
     yield _finding("workspace", "fine", f"{workspace.root} is a workspace.")
-    yield from _settings(workspace)
-    yield from _permissions(workspace)
+    yield from barred.told()
+    if workspace.toml not in barred:
+        yield from barred.past(_settings(workspace))
+    yield from barred.past(_permissions(workspace, barred))
     yield from _disk(workspace)
-    yield from _locks(workspace)
-    yield from examine_collected(workspace)
-    yield from examine_corpora(workspace)
-    yield from examine_models(workspace)
+    yield from barred.past(_locks(workspace))
+    yield from examine_collected(workspace, barred)
+    yield from barred.past(examine_corpora(workspace, barred))
+    yield from barred.past(examine_models(workspace, barred))
 
 
 def _settings(workspace: Workspace) -> Iterator[Finding]:
@@ -63,13 +67,8 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
     except UsageError as exc:
         yield _finding("pasquin.toml", "problem", str(exc), "Mend that line.")
         return
-    own = tables.get("workspace")
-    number = own.get("format", FORMAT) if isinstance(own, dict) else FORMAT
-    if not isinstance(number, int) or number > FORMAT:
-        yield _finding(
-            *("pasquin.toml", "problem", f"The workspace has format {number}, and this Pasquin knows up to {FORMAT}."),
-            "Update Pasquin: pip install --upgrade pasquin",
-        )
+    if later := later_format(workspace.toml):
+        yield _finding("pasquin.toml", "problem", later, UPDATE)
     for settings in _SETTINGS:
         try:
             load(settings, workspace.toml)
@@ -88,31 +87,52 @@ def _settings(workspace: Workspace) -> Iterator[Finding]:
         )
 
 
-def _permissions(workspace: Workspace) -> Iterator[Finding]:
-    fine = True
-    for name in _FOLDERS:
-        folder = workspace.root / name
-        if folder.is_dir() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            fine = False
-            yield _finding(
-                *("permissions", "problem", f"{folder} cannot be read and written by this user."),
-                f"As its owner or root: chown -R {os.getuid()} {workspace.root}",
-            )
-    others = [path for path in _own_files(workspace) if path.lstat().st_uid != workspace.root.stat().st_uid]
-    if others:
-        fine = False
+def _permissions(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
+    found = list(_writing(workspace, barred))
+    if not is_read_only(workspace.root):
+        found += _strangers(workspace)
+    yield from found
+    if not found and not barred.touches(workspace.root):
+        yield _finding("permissions", "fine", "Everything can be read and written.")
+
+
+def _writing(workspace: Workspace, barred: Barred) -> Iterator[Finding]:
+    shut = [folder for folder in (workspace.root / name for name in FOLDERS) if _unwritable(folder, barred)]
+    read_only = [folder for folder in shut if is_read_only(folder)]
+    if read_only:
         yield _finding(
-            *("permissions", "warning", f"{others[0]} belongs to another user than the workspace (a run as root?)."),
+            "permissions",
+            "note",
+            f"{read_only[0]} is on a read-only file system: fine for publishing and playing with a database elsewhere "
+            "(PASQUIN_DATABASE_URL).",
+            "To collect, prepare, train or generate here, mount it writable.",
+        )
+    if others := [folder for folder in shut if folder not in read_only]:
+        more = f" and {counted(len(others) - 1, 'more folder')}" if others[1:] else ""
+        yield _finding(
+            *("permissions", "problem", f"{others[0]}{more} cannot be written by the user `{user()}`, who runs this."),
+            remedy(others[0], workspace.root),
+        )
+
+
+def _unwritable(folder: Path, barred: Barred) -> bool:
+    return folder.is_dir() and folder not in barred and not os.access(folder, os.W_OK)
+
+
+def _strangers(workspace: Workspace) -> Iterator[Finding]:
+    """Files of another user, and files that everybody may write."""
+    mine = workspace.root.stat().st_uid
+    foreign = [path for path in _own_files(workspace) if _owner(path) not in (mine, None)]
+    if foreign:
+        yield _finding(
+            *("permissions", "warning", f"{foreign[0]} belongs to another user than the workspace (a run as root?)."),
             f"chown -R --reference={workspace.toml} {workspace.root}",
         )
     for path in (workspace.toml, workspace.root / "pasquin.db"):
         if path.exists() and path.stat().st_mode & stat.S_IWOTH:
-            fine = False
             yield _finding(
                 "permissions", "warning", f"Everybody on this machine may write {path}.", f"chmod o-w {path}"
             )
-    if fine:
-        yield _finding("permissions", "fine", "Everything can be read and written.")
 
 
 def _own_files(workspace: Workspace) -> Iterator[Path]:
@@ -121,11 +141,19 @@ def _own_files(workspace: Workspace) -> Iterator[Path]:
         yield from islice(workspace.root.glob(name), 1_000)
 
 
+def _owner(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.lstat().st_uid
+    return None  # it went meanwhile, or may not be looked at
+
+
 def _disk(workspace: Workspace) -> Iterator[Finding]:
+    if is_read_only(workspace.root):
+        return  # such a file system may be as large as what is in it
     free = shutil.disk_usage(workspace.root).free
     if free < _LITTLE:
         yield _finding(
-            *("disk", "problem" if free < _NOTHING else "warning", f"{bytes_said(free)} are free on the disk."),
+            *("disk", "problem" if free < NOTHING else "warning", f"{bytes_said(free)} are free on the disk."),
             "Free some space, or move the workspace; finished models under models/ are usually the largest.",
         )
     else:

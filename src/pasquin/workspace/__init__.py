@@ -15,18 +15,21 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pasquin.errors import CorpusError, ModelError, UsageError, WorkspaceError, disk_errors
-from pasquin.workspace.files import MANIFEST, make_folder, read_manifest, write_atomically
+from pasquin.workspace.files import MANIFEST, barred_error, make_folder, read_manifest, write_atomically
 
 TOML = "pasquin.toml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 FORMAT = 1
 """Of the layout above; written into `pasquin.toml`."""
+UPDATE = "Update Pasquin: pip install --upgrade pasquin"
+"""What to do about a later format."""
 _TOML_TEXT = f"""\
 # Settings of this Pasquin workspace. Every stage has a table; `pasquin STAGE --help` lists what can be set.
 # Secrets do not belong here: they come from the environment or the keyring.
@@ -55,32 +58,45 @@ class Workspace:
     def create(cls, root: Path) -> Workspace:
         """Make `root` a workspace; one that is there already is left as it is.
 
-        Raises WorkspaceError when the directory cannot be written.
+        Raises WorkspaceError when the directory cannot be written, or has a later format.
         """
         with disk_errors(f"make a workspace in {root}"):
             make_folder(root)
             if not (root / TOML).exists():
                 write_atomically(root / TOML, _TOML_TEXT)
-        return cls(root.resolve())
+        return cls(root.resolve())._of_known_format()
 
     @classmethod
     def open(cls, start: Path | None = None) -> Workspace:
         """The workspace at `start`, or the nearest one from the current directory upward when `start` is None.
 
-        Raises WorkspaceError when there is none.
+        Raises WorkspaceError when there is none, this user may not enter it, or it has a later format.
         """
         if start is not None:
-            if not (start / TOML).is_file():
+            if not _is_workspace(start):
                 raise WorkspaceError(f"{start} is not a Pasquin workspace. Make it one with `pasquin init {start}`.")
-            return cls(start.resolve())
+            return cls(start.resolve())._of_known_format()
+        nearest = cls.nearest()
+        if nearest is None:
+            raise WorkspaceError(
+                "There is no Pasquin workspace here or above. Make one with `pasquin init NAME` and change into it, "
+                "or name one with --workspace DIR."
+            )
+        return nearest._of_known_format()
+
+    @classmethod
+    def nearest(cls) -> Workspace | None:
+        """The nearest workspace from the current directory upward, of whatever format; None when there is none.
+
+        Raises WorkspaceError when this user may not look.
+        """
         here = Path.cwd()
-        for folder in (here, *here.parents):
-            if (folder / TOML).is_file():
-                return cls(folder)
-        raise WorkspaceError(
-            "There is no Pasquin workspace here or above. Make one with `pasquin init NAME` and change into it, "
-            "or name one with --workspace DIR."
-        )
+        return next((cls(folder) for folder in (here, *here.parents) if _is_workspace(folder)), None)
+
+    def _of_known_format(self) -> Workspace:
+        if later := later_format(self.toml):
+            raise WorkspaceError(f"{later} {UPDATE}")
+        return self
 
     @property
     def toml(self) -> Path:
@@ -166,9 +182,32 @@ class Workspace:
             yield
 
 
+def later_format(toml: Path) -> str | None:
+    """What is said of a workspace whose format this Pasquin does not know; None when it knows it.
+
+    None also when the file cannot be read: whoever wants its settings says that.
+    """
+    try:
+        own = tomllib.loads(toml.read_text(encoding="utf-8")).get("workspace")
+    except (OSError, ValueError):
+        return None
+    number = own.get("format", FORMAT) if isinstance(own, dict) else FORMAT
+    if isinstance(number, int) and number <= FORMAT:
+        return None
+    return f"The workspace has format {number}, and this Pasquin knows up to {FORMAT}."
+
+
+def _is_workspace(folder: Path) -> bool:
+    try:
+        return (folder / TOML).is_file()
+    except PermissionError as exc:
+        raise barred_error(folder / TOML) from exc
+
+
 def _complete(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and (entry / MANIFEST).is_file()
-    )
+    """Names of the folders in `folder` that have a manifest, sorted. Raises WorkspaceError when they cannot be seen."""
+    try:
+        there = sorted(folder.iterdir()) if folder.is_dir() else []
+        return [entry.name for entry in there if not entry.name.startswith(".") and (entry / MANIFEST).is_file()]
+    except PermissionError as exc:
+        raise barred_error(Path(exc.filename)) from exc

@@ -64,16 +64,25 @@ def write_manifest(folder: Path, manifest: Mapping[str, object]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, object] | None:
-    """The manifest of a complete folder, None when there is none; WorkspaceError when it cannot be parsed."""
+    """The manifest of a complete folder, None when there is none; WorkspaceError when it cannot be read or parsed."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except PermissionError as exc:
+        raise barred_error(folder / MANIFEST) from exc
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as exc:
         raise WorkspaceError(f"{folder / MANIFEST} is damaged ({exc}). Make {folder.name} again.") from exc
     if not isinstance(manifest, dict):
         raise WorkspaceError(f"{folder / MANIFEST} is damaged (not an object). Make {folder.name} again.")
     return manifest
+
+
+def barred_error(path: Path) -> WorkspaceError:
+    """The error for a path that this user may not read."""
+    from pasquin.config.access import may_not_read
+
+    return WorkspaceError(may_not_read(path))
 
 
 def file_hash(path: Path) -> str:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pasquin.config.access import may_not_read
 from pasquin.errors import ModelError, UsageError
 from pasquin.workspace.files import write_atomically
 
@@ -55,6 +56,8 @@ class PostFormat:
             values = json.loads((model_dir / FILE).read_text(encoding="utf-8"))
             accounts, about = tuple(values["accounts"]), str(values.get("about", ""))
             return cls(values["start_id"], values["end_id"], values["separator"], accounts, about)
+        except PermissionError as exc:
+            raise ModelError(may_not_read(model_dir / FILE)) from exc
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise ModelError(f"{model_dir} has no readable {FILE}: train it with `pasquin train` first.") from exc
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
+import sys
 from pathlib import Path
 
 from pasquin.counts import counted
+
+if sys.platform != "win32":  # where files have other kinds of owners
+    import pwd
 
 
 def may_not_read(path: Path) -> str:
@@ -29,6 +32,8 @@ def barred_folder(path: Path) -> Path:
 
 def user(number: int | None = None) -> str:
     """The name of a user, by default of who we are; the number where it has none."""
+    if sys.platform == "win32":
+        return os.environ.get("USERNAME", "this one")
     number = os.geteuid() if number is None else number
     try:
         return pwd.getpwuid(number).pw_name
@@ -38,6 +43,8 @@ def user(number: int | None = None) -> str:
 
 def remedy(place: Path, folder: Path) -> str:
     """How this user comes to have the right to a place, and to all else in a folder."""
+    if sys.platform == "win32":
+        return f"Run it as a user who may read {folder}, or give this one that right."
     owner = place.stat().st_uid
     if owner == os.geteuid():
         return f"Give its owner that right: chmod -R u+rwX {folder}"

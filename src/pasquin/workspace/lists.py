@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from pasquin.config.access import may_not_read
 from pasquin.errors import WorkspaceError, disk_errors
 from pasquin.workspace import Workspace, check_name
 from pasquin.workspace.files import write_atomically
@@ -26,6 +27,8 @@ def read_list(workspace: Workspace, name: str) -> list[tuple[str, str]]:
             f"No source list `{name}` was collected here (there are: {there}). "
             f"Collect it with `pasquin collect @sources/{name}.txt`."
         ) from exc
+    except PermissionError as exc:
+        raise WorkspaceError(may_not_read(path)) from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise WorkspaceError(f"{path} is damaged. Remove it and collect `@sources/{name}.txt` again.") from exc
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 import orjson
 
 from pasquin.config import read_toml
+from pasquin.config.access import may_not_read
 from pasquin.errors import UsageError, WorkspaceError, disk_errors
 from pasquin.records import Rights
 from pasquin.workspace import Workspace
@@ -100,6 +101,8 @@ def recorded(workspace: Workspace, kind: str | None = None) -> list[dict[str, An
         entries = [orjson.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
     except FileNotFoundError:
         return []
+    except PermissionError as exc:
+        raise WorkspaceError(may_not_read(path)) from exc
     except (OSError, orjson.JSONDecodeError) as exc:
         raise WorkspaceError(f"{path} is damaged ({exc}). Mend that line, or bring the file back.") from exc
     return [entry for entry in entries if kind is None or entry.get("kind") == kind]

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
+from pasquin.config.access import may_not_read
 from pasquin.errors import WorkspaceError, disk_errors
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import write_atomically
@@ -22,6 +23,8 @@ def read_shown(workspace: Workspace, network: str, account: str) -> frozenset[st
         return frozenset(path.read_text(encoding="utf-8").splitlines())
     except FileNotFoundError:
         return frozenset()
+    except PermissionError as exc:
+        raise WorkspaceError(may_not_read(path)) from exc
     except (OSError, ValueError) as exc:
         raise WorkspaceError(f"{path} is damaged. Remove it: it is written again by the next runs.") from exc
 

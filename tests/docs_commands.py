@@ -15,6 +15,12 @@ from pasquin.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+BLOCKS = re.compile(r"^ *```[^`\n]*\n(.*?)^ *```|`(pasquin [a-z][^`\n]*)`", re.S | re.M)
+STARTS = re.compile(
+    r"^\s*(?:(?:.*[\s/])?pasquin-at \w+|kubectl exec .* -- pasquin|docker (?:run|exec) .* pasquin"
+    r"|(?:ExecStart=\S*|/\S*)/pasquin) (?=[a-z])"
+)
+"""How Pasquin is started but by its name: with `pasquin-at WORKSPACE`, in a pod, in a container, by its path."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,12 @@ class Line:
 def lines(page: Path) -> list[Line]:
     """What a page tells people to type, in order: lines of `pasquin`, `cd`, `cp` in blocks, and `pasquin …` in code."""
     found = []
-    for block, span in re.findall(r"```[a-z]*\n(.*?)```|`(pasquin [a-z][^`\n]*)`", page.read_text(), re.S):
-        for line in (block or span).splitlines():
-            typed = re.sub(r"^[*/\d ,-]+ (?=cd )", "", line.split("  #")[0].split(" #")[0])
-            for part in re.split(r"&&|;|>/dev/null", typed):
-                if re.match(r"\s*(pasquin|cd|cp) ", part) and "Usage:" not in part and "…" not in part:
-                    found.append(Line(tuple(shlex.split(part)), fenced=bool(block)))
+    for block, span in BLOCKS.findall(page.read_text()):
+        for line in (block or span).replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|;| [12]?>| \|\|? ", line.split("  #")[0].split(" #")[0]):
+                typed = STARTS.sub("pasquin ", part, count=1)
+                if re.match(r"\s*(pasquin|cd|cp) ", typed) and "Usage:" not in part and "…" not in part:
+                    found.append(Line(tuple(shlex.split(typed)), fenced=bool(block)))
     return found
 
 

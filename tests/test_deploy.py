@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 import docs_commands
+import pasquin
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
@@ -72,10 +74,12 @@ def test_github_takes_the_workflow_of_the_recipes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
-def test_kubernetes_takes_the_manifests(manifest: Path) -> None:
+def test_kubernetes_takes_the_manifests(manifest: Path, tmp_path: Path) -> None:
     """Strictly, against the schemas of Kubernetes; KubeRay's own kind is none of those."""
-    if "ray.io/" not in manifest.read_text():
-        _tool("kubernetes-validate", "--strict", manifest)
+    known = [text for text in manifest.read_text().split("\n---\n") if "\nkind:" in text and "ray.io/" not in text]
+    for number, text in enumerate(known):
+        (tmp_path / f"{number}.yaml").write_text(text)
+        _tool("kubernetes-validate", "--strict", tmp_path / f"{number}.yaml")
     for document in yaml.safe_load_all(manifest.read_text()):
         for pod in _pods(document):
             # Else Kubernetes sets PASQUIN_PLAY_PORT and the like to addresses of its services.
@@ -84,6 +88,14 @@ def test_kubernetes_takes_the_manifests(manifest: Path) -> None:
                 if "args" in container:
                     docs_commands.parse(tuple(container["args"]))
                 assert "memory" in container["resources"]["limits"]
+
+
+def test_every_volume_that_is_claimed_is_made() -> None:
+    documents = [one for path in MANIFESTS for one in yaml.safe_load_all(path.read_text())]
+    made = {one["metadata"]["name"] for one in documents if one["kind"] == "PersistentVolumeClaim"}
+    volumes = [volume for one in documents for pod in _pods(one) for volume in pod["volumes"]]
+    claimed = {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
+    assert claimed == made
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
@@ -101,10 +113,76 @@ def test_systemd_takes_the_units(unit: Path, tmp_path: Path) -> None:
     assert [line for line in done.stderr.splitlines() if unit.stem in line] == []
 
 
-def test_the_scripts_of_the_page_can_be_read() -> None:
-    scripts = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/deploy.md").read_text(), re.S | re.M)
-    assert len(scripts) > 3
-    for script in scripts:
-        assert subprocess.run(["bash", "-n"], input=script.encode(), capture_output=True).returncode == 0
+@pytest.mark.parametrize("file", ["PASQUIN_BOT_MYBOT_PASSWORD='a $b #c'\n", "", None])
+def test_a_command_by_hand_sees_what_the_services_see(file: str | None, tmp_path: Path) -> None:
+    """`pasquin-at`, with its three places below `tmp_path`, not as root, and a program that tells what it was given."""
+    script = (DEPLOY / "systemd/pasquin-at").read_text()
+    for name in ("/etc/pasquin", "/var/lib/pasquin", "/opt/pasquin"):
+        assert name in script
+        script = script.replace(name, f"{tmp_path}{name}")
+    (tmp_path / "pasquin-at").write_text(script.replace("$(id -u)", "1000"))
+    program = tmp_path / "opt/pasquin/bin/pasquin"
+    for folder in (program.parent, tmp_path / "etc/pasquin", tmp_path / "var/lib/pasquin/mybot"):
+        folder.mkdir(parents=True)
+    program.write_text('#!/bin/sh\nprintf "%s|" "$PWD" "$(umask)" "${PASQUIN_BOT_MYBOT_PASSWORD:-none}" "$@"\n')
+    program.chmod(0o755)
+    if file is not None:
+        (tmp_path / "etc/pasquin/mybot.env").write_text(file)
+    command = ["sh", tmp_path / "pasquin-at", "mybot", "bot", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    if file is None:
+        assert done.returncode != 0
+        assert "mybot.env" in done.stderr
+    else:
+        secret = "a $b #c" if file else "none"
+        assert done.stdout == f"{tmp_path}/var/lib/pasquin/mybot|0077|{secret}|bot|list|"
+
+
+def test_prometheus_takes_the_alerts_and_asks_the_job_they_are_about(tmp_path: Path) -> None:
+    alerts = (ROOT / "docs/alerts.yml").read_text()
+    found = re.search(r"^```yaml\n(.*?)^```", (ROOT / "docs/operate.md").read_text(), re.S | re.M)
+    assert found is not None
+    scrapes = yaml.safe_load(found[1])["scrape_configs"]
+    jobs = {one.get("relabel_configs", [{"replacement": one["job_name"]}])[0]["replacement"] for one in scrapes}
+    assert jobs == set(re.findall(r'job="(\w+)"', alerts))
+    # The game and the publishing daemon both tell of a bot: what compares two metrics must not mix them.
+    assert set(re.findall(r"\bon \((.*?)\)", alerts)) == {"job, instance, bot"}
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("Prometheus is not installed")
+    (tmp_path / "alerts.yml").write_text(alerts)
+    (tmp_path / "prometheus.yml").write_text(found[1])
+    command = [promtool, "check", "config", "--syntax-only", tmp_path / "prometheus.yml"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_cron_takes_the_lines_for_backups() -> None:
+    croniter = pytest.importorskip("croniter").croniter
+    blocks = re.findall(r"^```crontab\n(.*?)^```", (ROOT / "docs/operate.md").read_text(), re.S | re.M)
+    lines = [line for block in blocks for line in block.splitlines() if not line.startswith("MAILTO=")]
+    assert len(lines) == 2
+    for line in lines:
+        *when, command = line.split(None, 5)
+        assert croniter.is_valid(" ".join(when))
+        assert not re.search(r"(?<!\\)%", command), "cron would cut it there"
+        script = command.removeprefix("pasquin ").replace("\\%", "%")
+        assert subprocess.run(["sh", "-n", "-c", script], capture_output=True).returncode == 0
+
+
+def test_the_pages_name_the_wheel_and_the_images_of_this_version() -> None:
+    texts = [path.read_text() for path in (*(ROOT / "docs").glob("*.md"), *MANIFESTS)]
+    named = {
+        name for text in texts for name in re.findall(r"pasquin-(\d[\d.]*)-py3|/pasquin(?:-\w+)?:(\d[\d.]*\d)", text)
+    }
+    assert {one or other for one, other in named} == {pasquin.__version__}
+
+
+def test_the_scripts_of_the_pages_can_be_read() -> None:
+    for page in ("deploy", "operate", "quickstart"):
+        scripts = re.findall(r"^```sh\n(.*?)^```", (ROOT / f"docs/{page}.md").read_text(), re.S | re.M)
+        assert len(scripts) > 1
+        for script in scripts:
+            assert subprocess.run(["bash", "-n"], input=script.encode(), capture_output=True).returncode == 0
     for name in re.findall(r"deploy/[\w./@-]+\w", (ROOT / "docs/deploy.md").read_text()):
         assert (ROOT / name).exists(), name

@@ -22,6 +22,7 @@ from pasquin.config import PublishSettings
 from pasquin.errors import AccountRefused, InputError, NotSent, RateLimited, StoreError, TextRefused, UsageError
 from pasquin.publish import desk, dry_run, enqueue, publish, receipt, show, switch_bot, watch
 from pasquin.publish.ledger import Ledger, StaleClaimError
+from pasquin.publish.operation import standings
 from pasquin.publish.running import Bot
 from pasquin.store import Store
 from pasquin.store.schema import candidates, curators, decisions, publication_events, publications
@@ -400,6 +401,18 @@ def test_what_was_accepted_is_seen_before_a_publisher_runs(tmp_path: Path, servi
     decide(workspace, ids[1], "accept")
     assert dry_run(workspace, "b")["text"] == TEXTS[0]
     assert show(workspace, "b")[0]["stock"] == 2
+
+
+def test_without_its_schedule_a_bot_has_no_next_slot(tmp_path: Path, service: FakeService) -> None:
+    workspace = workspace_with(tmp_path, {"b": {**BOT, "schedule": "09:00"}}, {"b": TEXTS})
+    assert show(workspace, "b")[0]["next_due"]
+    lines = workspace.toml.read_text().splitlines()
+    workspace.toml.write_text("\n".join(line for line in lines if "schedule" not in line))
+    assert show(workspace, "b")[0]["next_due"] is None
+    store = Store.of(workspace)
+    late = standings(workspace, store, datetime.now(UTC) + timedelta(days=9))[0]
+    store.close()
+    assert (late.next_due, late.overdue) == (None, 0.0)
 
 
 def test_the_queue_follows_the_decisions(tmp_path: Path, service: FakeService) -> None:

@@ -54,7 +54,8 @@ def summary(store: Store, name: str, settings: BotSettings | None, now: datetime
         shut = switches.closed(connection, name, now)
         row = dict(connection.execute(sa.select(bots).where(bots.c.name == name)).mappings().first() or {})
         last = _last(connection, name)
-        due = _next_due(connection, name)
+        unscheduled = settings is not None and settings.schedule is None  # it may have had a schedule before
+        due = None if unscheduled else _next_due(connection, name)
         queued_for = _queued_for(connection, name)
     stock = counts.get("approved", 0)
     paused = settings is not None and settings.paused

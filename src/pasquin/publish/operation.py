@@ -53,7 +53,8 @@ def _standing(connection: sa.Connection, name: str, bot: BotSettings, now: datet
     counted = sa.select(publications.c.state, sa.func.count()).where(mine).group_by(publications.c.state)
     entries = {row[0]: row[1] for row in connection.execute(counted)}
     waits = (mine, publications.c.state == "approved")
-    due = connection.execute(sa.select(sa.func.min(publications.c.due_at)).where(*waits)).scalar()
+    first = sa.select(sa.func.min(publications.c.due_at)).where(*waits)
+    due = connection.execute(first).scalar() if bot.schedule is not None else None
     last = connection.execute(sa.select(sa.func.max(publications.c.published_at)).where(mine)).scalar()
     shut = switches.closed(connection, name, now)
     done = sa.select(sa.func.count()).where(mine, publications.c.state == "confirmed")

@@ -191,10 +191,9 @@ def _order(
         ) TO {sql_text(str(file))} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {_ROW_GROUP})
         """
     )
-    struct = ", ".join(f"{name} := {name}" for name in COLUMNS)
+    # DuckDB's own hash, which may be another in another version: its version is kept beside it.
     found = connection.execute(
-        f"SELECT count(*), bit_xor(md5_number(to_json(struct_pack({struct}))::VARCHAR)) "
-        f"FROM read_parquet({sql_text(str(file))})"
+        f"SELECT count(*), bit_xor(hash({', '.join(COLUMNS)})) FROM read_parquet({sql_text(str(file))})"
     ).fetchone()
     posts, combined = found or (0, 0)
     if once:
@@ -202,4 +201,4 @@ def _order(
             f"SELECT rights, count(*) FROM read_parquet({sql_text(str(file))}) GROUP BY ALL ORDER BY ALL"
         )
         rights = dict(counted.fetchall())
-    return Ordered(file, posts, f"{combined or 0:032x}", rights)
+    return Ordered(file, posts, f"{combined or 0:016x}", rights)

@@ -63,7 +63,9 @@ def language(text: str) -> str | None:
     """ISO 639 code of a text's language, None when it is too short or the model is not sure."""
     if len(text) < LEAST_LETTERS or _letters(text) < LEAST_LETTERS:
         return None
-    begin = " ".join(text.split())[:_JUDGED]
+    begin = text[:_JUDGED]
+    if not begin.isprintable():  # a line break, say
+        begin = " ".join(text.split())[:_JUDGED]
     if _is_plainly_english(begin):
         return "en"
     if _is_shouted(begin):

@@ -204,6 +204,7 @@ def test_troubles_have_words_and_what_helps(opened: Opener, workspace: Workspace
 
 
 def test_a_bot_that_nobody_runs_is_said_to_be_late(opened: Opener, workspace: Workspace) -> None:
+    workspace.toml.write_text(workspace.toml.read_text().replace("[bots.b]\n", '[bots.b]\nschedule = "09:00"\n'))
     client = opened()
     with client.app.state.store.write() as connection:
         connection.execute(

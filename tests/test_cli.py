@@ -88,7 +88,7 @@ def test_mistakes_outside_a_workspace(words: tuple[str, ...], code: int, says: s
         (("collect", "gopher:x"), 2, "gopher"),
         (("collect", "@someone"), 2, "bluesky:someone"),
         (("forget", "ada"), 2, "pasquin rights"),
-        (("lineage", "ada"), 2, "ever here"),
+        (("lineage", "ada"), 2, "Nothing of `ada` is here"),
         (("collect", "csv:x.csv", "--map", "text"), 2, "FIELD=COLUMN"),
         (("prepare", "../up"), 2, "../up"),
         (("prepare", "x", "--split", "alphabetical"), 2, "split"),

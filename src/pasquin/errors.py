@@ -121,6 +121,14 @@ class Interrupted(PasquinError):  # noqa: N818 - it is no failure
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
+def disk_full(doing: str) -> ResourceError:
+    """The error for a full disk; `doing` completes the sentence "Could not …"."""
+    return ResourceError(
+        f"Could not {doing}: the disk is full. Free some space and run the same command again; "
+        "nothing that was finished is lost."
+    )
+
+
 def says_full(exc: Exception) -> bool:
     """Whether an error of a library that writes files itself (DuckDB) says that the disk is full."""
     return any(words in str(exc) for words in ("No space left", "Disk quota"))
@@ -136,8 +144,5 @@ def disk_errors(doing: str) -> Iterator[None]:
         yield
     except OSError as exc:
         if exc.errno in _DISK_FULL:
-            raise ResourceError(
-                f"Could not {doing}: the disk is full. Free some space and run the same command again; "
-                "nothing that was finished is lost."
-            ) from exc
+            raise disk_full(doing) from exc
         raise WorkspaceError(f"Could not {doing}: {exc.strerror or exc}. Check the path and its permissions.") from exc

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from pasquin import __version__
-from pasquin.errors import CorpusError, ResourceError, UsageError, WorkspaceError, says_full
+from pasquin.errors import CorpusError, UsageError, WorkspaceError, disk_full, says_full
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import write_atomically
 from pasquin.workspace.lists import read_list
@@ -123,10 +123,7 @@ def order_posts(
             ordered = _order(connection, workspace, accounts, stated, folder / ORDERED)
     except duckdb.Error as exc:
         if says_full(exc):
-            raise ResourceError(
-                f"Could not order the posts in {folder}: the disk is full. "
-                "Free some space and run the same command again."
-            ) from exc
+            raise disk_full(f"order the posts in {folder}") from exc
         if shard_names(workspace) != there:  # a collector merged some meanwhile
             return order_posts(workspace, accounts, stated, folder, memory_mb, threads)
         raise WorkspaceError(

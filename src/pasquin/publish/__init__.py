@@ -145,7 +145,7 @@ def dry_run(workspace: Workspace, name: str, *, settings: PublishSettings | None
         told: dict[str, Any] = {"bot": name, "text": None, "request": None, "price": None, "due_at": None, "note": None}
         disclosure = disclosure_of(name, bot.settings, bot.publisher, bot.family, workspace.root)
         told |= {"compliant": disclosure.compliant, "checks": disclosure.told()}
-        _follow(store, name, bot.settings)
+        _follow(store, name, bot.settings, bot.clock())
         with store.read() as connection:
             waiting = entries(connection, publications.c.bot == name, publications.c.state == "approved")
         if not waiting:
@@ -212,10 +212,10 @@ def show(workspace: Workspace, name: str | None = None) -> list[dict[str, Any]]:
         there = board.names_there(store, configured)
         if name is not None and name not in there:
             _settings_of(workspace, name)
+        now = datetime.now(UTC)
         for bot, settings in configured.items():
             if name in (None, bot):
-                _follow(store, bot, settings)
-        now = datetime.now(UTC)
+                _follow(store, bot, settings, now)
         shown = [board.summary(store, bot, configured.get(bot), now) for bot in there if name in (None, bot)]
         if name is not None:
             with store.read() as connection:
@@ -268,17 +268,16 @@ def _open(workspace: Workspace, store: Store, name: str, settings: PublishSettin
 
 
 def _fill(bot: Bot) -> None:
-    now = bot.clock()
-    gone = follow(bot.store, bot.name, bot.settings, now)["withdrawn"]
-    if bot.settings.evergreen:
-        queue.repeat_oldest(bot.store, bot.name, bot.settings, now)
-    queue.plan(bot.store, bot.name, bot.settings, now, anew=gone > 0)
+    _follow(bot.store, bot.name, bot.settings, bot.clock(), repeat=bot.settings.evergreen)
 
 
-def _follow(store: Store, name: str, settings: BotSettings) -> None:
-    """Put into the queue what was accepted since a publisher ran last, so that it is seen before the next one runs."""
-    now = datetime.now(UTC)
+def _follow(store: Store, name: str, settings: BotSettings, now: datetime, *, repeat: bool = False) -> None:
+    """Put into the queue what was accepted meanwhile, so that it is seen also before a publisher runs, who alone may
+    `repeat` what is old.
+    """
     gone = follow(store, name, settings, now)["withdrawn"]
+    if repeat:
+        queue.repeat_oldest(store, name, settings, now)
     queue.plan(store, name, settings, now, anew=gone > 0)
 
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from pasquin.config.access import may_not_read
 from pasquin.errors import WorkspaceError, disk_errors
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import write_atomically
+from pasquin.workspace.files import barred_error, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ def read_cursor(workspace: Workspace, source: str) -> Cursor:
     except FileNotFoundError:
         return Cursor()
     except PermissionError as exc:
-        raise WorkspaceError(may_not_read(path)) from exc
+        raise barred_error(path) from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise WorkspaceError(
             f"{path} is damaged. Remove it: the source is then read from its beginning, and no post is stored twice."

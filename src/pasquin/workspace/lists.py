@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from pasquin.config.access import may_not_read
 from pasquin.errors import WorkspaceError, disk_errors
 from pasquin.workspace import Workspace, check_name
-from pasquin.workspace.files import write_atomically
+from pasquin.workspace.files import barred_error, write_atomically
 
 
 def read_list(workspace: Workspace, name: str) -> list[tuple[str, str]]:
@@ -28,7 +27,7 @@ def read_list(workspace: Workspace, name: str) -> list[tuple[str, str]]:
             f"Collect it with `pasquin collect @sources/{name}.txt`."
         ) from exc
     except PermissionError as exc:
-        raise WorkspaceError(may_not_read(path)) from exc
+        raise barred_error(path) from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise WorkspaceError(f"{path} is damaged. Remove it and collect `@sources/{name}.txt` again.") from exc
 

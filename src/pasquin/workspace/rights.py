@@ -22,11 +22,10 @@ from typing import Any, Final
 import orjson
 
 from pasquin.config import read_toml
-from pasquin.config.access import may_not_read
 from pasquin.errors import UsageError, WorkspaceError, disk_errors
 from pasquin.records import Rights
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import make_folder, sync
+from pasquin.workspace.files import barred_error, make_folder, sync
 
 GATED: Final = ("x-api", "unknown")
 """Rights that keep a post out of every corpus unless a statement in `pasquin.toml` says otherwise."""
@@ -102,7 +101,7 @@ def recorded(workspace: Workspace, kind: str | None = None) -> list[dict[str, An
     except FileNotFoundError:
         return []
     except PermissionError as exc:
-        raise WorkspaceError(may_not_read(path)) from exc
+        raise barred_error(path) from exc
     except (OSError, orjson.JSONDecodeError) as exc:
         raise WorkspaceError(f"{path} is damaged ({exc}). Mend that line, or bring the file back.") from exc
     return [entry for entry in entries if kind is None or entry.get("kind") == kind]

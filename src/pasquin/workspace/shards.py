@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import orjson
 
-from pasquin.errors import Interrupted, ResourceError, WorkspaceError, disk_errors, says_full
+from pasquin.errors import Interrupted, WorkspaceError, disk_errors, disk_full, says_full
 from pasquin.records import Post, Rights
 from pasquin.workspace import Workspace
 from pasquin.workspace.files import make_folder, replacing, sync
@@ -472,10 +472,7 @@ def _write_errors() -> Iterator[None]:
     except duckdb.Error as exc:
         reason = str(exc).splitlines()[0]
         if says_full(exc):
-            raise ResourceError(
-                "Could not write the collected posts: the disk is full. Free some space and run the same command "
-                "again; nothing that was finished is lost."
-            ) from exc
+            raise disk_full("write the collected posts") from exc
         raise WorkspaceError(
             f"The collected posts could not be read or written ({reason}). If a shard under `posts/` is damaged, "
             "move it away and collect its source again."

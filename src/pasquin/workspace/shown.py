@@ -10,10 +10,9 @@ from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
-from pasquin.config.access import may_not_read
 from pasquin.errors import WorkspaceError, disk_errors
 from pasquin.workspace import Workspace
-from pasquin.workspace.files import write_atomically
+from pasquin.workspace.files import barred_error, write_atomically
 
 
 def read_shown(workspace: Workspace, network: str, account: str) -> frozenset[str]:
@@ -24,7 +23,7 @@ def read_shown(workspace: Workspace, network: str, account: str) -> frozenset[st
     except FileNotFoundError:
         return frozenset()
     except PermissionError as exc:
-        raise WorkspaceError(may_not_read(path)) from exc
+        raise barred_error(path) from exc
     except (OSError, ValueError) as exc:
         raise WorkspaceError(f"{path} is damaged. Remove it: it is written again by the next runs.") from exc
 

@@ -1,12 +1,15 @@
 /** Two short tones, right and wrong, made here. Off until somebody switches them on. */
+import { store, stored } from "../ui/state";
 
 const STORED = "pasquin-sound";
 let audio: AudioContext | undefined;
+let switched: boolean | undefined; // on this visit: a frame may have no storage
 
-export const soundIsOn = (): boolean => localStorage.getItem(STORED) === "on";
+export const soundIsOn = (): boolean => switched ?? stored(STORED) === "on";
 
 export function setSound(on: boolean): void {
-  localStorage.setItem(STORED, on ? "on" : "off");
+  switched = on;
+  store(STORED, on ? "on" : "off");
 }
 
 export function sound(right: boolean): void {

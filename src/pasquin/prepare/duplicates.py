@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from pasquin.arrays import distinct
 from pasquin.prepare.signatures import digests, similarities, sketches
 from pasquin.texts import comparable
 
@@ -105,12 +106,12 @@ def agreeing(keys: NDArray[np.uint32]) -> Agreeing:
     marked = (keys.astype(np.uint64) << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64)
     marked.sort()
     agreed = (marked >> np.uint64(32)).astype(np.uint32)
-    begins = np.flatnonzero(np.concatenate([[True], agreed[1:] != agreed[:-1]])) if len(keys) else np.empty(0, int)
-    lengths = np.diff(np.append(begins, len(keys)))
-    several = lengths > 1
-    places = (marked[np.repeat(several, lengths)] & np.uint64(2**32 - 1)).astype(np.int64)
+    same = np.zeros(len(keys) + 1, bool)  # whether a text agrees with the one before it
+    np.equal(agreed[1:], agreed[:-1], out=same[1:-1])
+    begins = np.flatnonzero(same[1:] & ~same[:-1])
+    lengths = np.flatnonzero(same[:-1] & ~same[1:]) + 1 - begins
+    places = (marked[same[1:] | same[:-1]] & np.uint64(2**32 - 1)).astype(np.int64)
     crowded = agreed[begins[lengths > MAX_SUSPECTS]]
-    lengths = lengths[several]
     return Agreeing(places, np.cumsum(lengths) - lengths, lengths, crowded)
 
 
@@ -237,7 +238,7 @@ def unique_pairs(pairs: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     if not pairs:
         return np.empty((0, 2), np.int64)
     every = np.concatenate(pairs)
-    marks = np.unique((every[:, 1] << 32) | every[:, 0])
+    marks = distinct((every[:, 1] << 32) | every[:, 0])
     return np.stack([marks & (2**32 - 1), marks >> 32], 1)
 
 

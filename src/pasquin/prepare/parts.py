@@ -171,11 +171,11 @@ def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """Promising pairs of rows (n, 2), and the keys that more texts have than can all be compared."""
     import numpy as np
 
-    rows = _mapped(job.rows)
-    bands, found = _opened(job.parts, job.number_of_parts, job.rows.stat().st_mtime_ns)
-    keys = np.concatenate([part[job.band] for part in bands])[rows]
+    written = job.rows.stat().st_mtime_ns
+    rows, keys = _keys(job.parts, job.number_of_parts, job.rows, written, job.band)
     if job.slices > 1:
-        chosen = keys // np.uint32(-(-(2**32) // job.slices)) == job.slice
+        width = -(-(2**32) // job.slices)
+        chosen = keys - np.uint32(job.slice * width) < width  # smaller ones become large ones
         rows, keys = rows[chosen], keys[chosen]
     if job.only is not None:
         chosen = np.isin(keys, job.only)
@@ -184,7 +184,18 @@ def band_pairs(job: BandJob) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     groups = replace(groups, places=rows[groups.places].astype(np.int64))
     sizes, sketched = _mapped(job.known / "sizes.npy"), _mapped(job.known / "sketches.npy")
     pairs = suspects(groups, sizes, sketched, job.least, leaders=job.leaders)
+    _, found = _opened(job.parts, job.number_of_parts, written)
     return unique_pairs([promising(pairs, found, job.least)]), groups.crowded
+
+
+@lru_cache(maxsize=1)
+def _keys(parts: Path, number: int, rows: Path, written: int, band: int) -> tuple[NDArray[Any], NDArray[np.uint32]]:
+    """The rows and their keys in a band, which the slices of a band share."""
+    import numpy as np
+
+    chosen = _mapped(rows)
+    bands, _ = _opened(parts, number, written)
+    return chosen, np.concatenate([part[band] for part in bands])[chosen]
 
 
 @lru_cache(maxsize=1)
@@ -217,12 +228,11 @@ class _Digests:
         import numpy as np
 
         result = np.empty((len(rows), self.shape[1]), np.uint16)
-        order = np.argsort(rows, kind="stable")
+        order = np.argsort(rows)
         bounds = np.searchsorted(rows[order], self._starts)
-        for number, part in enumerate(self._parts):
+        for number in np.flatnonzero(np.diff(bounds)).tolist():
             chosen = order[bounds[number] : bounds[number + 1]]
-            if len(chosen):
-                result[chosen] = part[rows[chosen] - self._starts[number]]
+            result[chosen] = self._parts[number][rows[chosen] - self._starts[number]]
         return result
 
 

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pasquin.arrays import distinct
 from pasquin.records import Novelty, NoveltyCertificate
 from pasquin.texts import comparable, normalise, remove_links
 
@@ -169,7 +170,7 @@ class NoveltyIndex:
         """
         import numpy as np
 
-        grams = np.unique(_grams(key))
+        grams = distinct(_grams(key))
         if not len(grams) or not self._texts:
             return []
         begins = self._starts[grams]

@@ -100,20 +100,22 @@ def remove_links(text: str) -> str:
     Punctuation behind a link stays with the sentence, brackets that held nothing but links go.
     """
     for _ in range(8):
-        if "/" not in text and "." not in text:
+        if "/" not in text and "w." not in text and "W." not in text:
             break
         small = text.casefold()
-        if "/" not in text and "www." not in small:
-            break
-        shorter = _PICTURE.sub(_behind_link, text) if ".com/" in small else text
-        if "://" in text or "www." in small:
+        shorter = text
+        if ".com/" in small and ("c.t" in small or "c.x" in small):
+            shorter = _PICTURE.sub(_behind_link, shorter)
+        if "www." in small:
             shorter = _LINK.sub(_behind_link, shorter)
+        elif "://" in shorter:  # looking from there on is all that is needed, and takes half as long
+            before = shorter[: max(0, shorter.index("://") - len("https"))].rstrip(" \t")
+            shorter = before + _LINK.sub(_behind_link, shorter[len(before) :])
         if "/" in shorter:
             shorter = _BARE_LINK.sub(_behind_link, shorter)
-        shorter = normalise(_EMPTY_BRACKETS.sub("", shorter)) if shorter != text else text
         if shorter == text:
             break
-        text = shorter
+        text = normalise(_EMPTY_BRACKETS.sub("", shorter))
     return text
 
 

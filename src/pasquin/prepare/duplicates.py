@@ -246,12 +246,16 @@ def exact_duplicates(marks: NDArray[Any]) -> NDArray[np.int64]:
     """For each text the first that is compared alike, itself mostly. `marks` uint64 (n, 2) are 128 bits of a hash."""
     import numpy as np
 
-    order = np.lexsort((marks[:, 1], marks[:, 0]))  # the first of equal ones stays first
-    ordered = marks[order]
-    new = np.ones(len(marks), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(1)
-    first = np.empty(len(marks), np.int64)
-    first[order] = order[np.flatnonzero(new)[np.cumsum(new) - 1]] if len(marks) else order
+    first = np.arange(len(marks))
+    likely = np.argsort(marks[:, 0])
+    ordered = marks[likely, 0]
+    same = np.zeros(len(marks) + 1, bool)
+    np.equal(ordered[1:], ordered[:-1], out=same[1:-1])
+    likely = likely[same[1:] | same[:-1]]  # few, and only they have to be in order
+    likely = likely[np.lexsort((likely, marks[likely, 1], marks[likely, 0]))]
+    new = np.ones(len(likely), bool)
+    new[1:] = (marks[likely[1:]] != marks[likely[:-1]]).any(1)
+    first[likely] = np.repeat(likely[new], np.diff(np.append(np.flatnonzero(new), len(likely))))
     return first
 
 

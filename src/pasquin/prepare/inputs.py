@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -80,17 +79,16 @@ class Ordered:
     rights: dict[str, int]
 
 
-@contextmanager
-def database(folder: Path, memory_mb: int, threads: int | None) -> Iterator[DuckDBPyConnection]:
+def database(folder: Path, memory_mb: int, threads: int | None) -> DuckDBPyConnection:
     """DuckDB with bounds; what does not fit into the memory goes to `folder`."""
     import duckdb
 
-    with duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{memory_mb}MB'")
-        if threads is not None:
-            connection.execute(f"SET threads = {threads}")
-        connection.execute(f"SET temp_directory = {sql_text(str(folder / 'spilled'))}")
-        yield connection
+    connection = duckdb.connect()
+    connection.execute(f"SET memory_limit = '{memory_mb}MB'")
+    if threads is not None:
+        connection.execute(f"SET threads = {threads}")
+    connection.execute(f"SET temp_directory = {sql_text(str(folder / 'spilled'))}")
+    return connection
 
 
 def order_posts(

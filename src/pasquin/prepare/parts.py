@@ -31,6 +31,7 @@ from pasquin.workspace.shards import glob_literal, sql_text
 
 if TYPE_CHECKING:
     import numpy as np
+    from duckdb import DuckDBPyConnection
     from numpy.typing import NDArray
 
 CODES: Final = {reason: number for number, reason in enumerate(REASONS, 1)}
@@ -83,9 +84,10 @@ def _clean(job: CleanJob) -> None:
 
     reasons = np.zeros(job.end - job.begin, np.uint8)
     positions, texts, keys, draws = [], [], [], []
-    with database(job.folder, job.memory_mb, 1) as connection:
+    ordered = job.folder / ORDERED
+    with _database(job.folder, job.memory_mb, ordered.stat().st_mtime_ns).cursor() as connection:
         rows = connection.execute(
-            f"SELECT uri, text, rights, is_repost, is_reply FROM read_parquet({sql_text(str(job.folder / ORDERED))}, "
+            f"SELECT uri, text, rights, is_repost, is_reply FROM read_parquet({sql_text(str(ordered))}, "
             "file_row_number = true) WHERE file_row_number BETWEEN ? AND ? ORDER BY file_row_number",
             [job.begin, job.end - 1],
         ).fetchall()
@@ -119,6 +121,18 @@ def _clean(job: CleanJob) -> None:
             draws=np.array(draws, np.uint64),
             sizes=sizes,
         )
+
+
+@lru_cache(maxsize=1)
+def _database(folder: Path, memory_mb: int, _: int) -> DuckDBPyConnection:
+    """One for all parts that a worker cleans: opening it, and reading where the rows of a large file are, take longer
+    than reading those of a part.
+
+    The last argument is when the file was written, so that what is remembered of another in its place is not taken.
+    """
+    connection = database(folder, memory_mb, 1)
+    connection.execute("SET parquet_metadata_cache = true")
+    return connection
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:

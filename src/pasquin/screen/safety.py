@@ -38,8 +38,8 @@ _STREET: Final = re.compile(
     r"\b\d{1,5}[a-z]? (?:[A-Z][\w'-]{1,20} ){1,3}(?:St(?:reet)?|Ave(?:nue)?|R(?:oa)?d|Lane|Ln|Dr(?:ive)?|Boulevard|"
     r"Blvd|Court|Way|Square|Terrace)\b\.?|\b[A-ZÄÖÜ][\wäöüß-]{2,24}(?:straße|strasse|weg|platz|gasse) \d{1,4}\b"
 )
-_MAYBE_STREET: Final = re.compile(r"\d[a-z]? [A-Z]|[egz] \d")
-"""Stands in every text with an address that `_STREET` finds, and is found in half of its time."""
+_MAYBE_STREET: Final = re.compile(r"[\degz](?:(?<=\d)[a-z]? [A-Z]|(?<=[egz]) \d)")
+"""Stands in every text with an address that `_STREET` finds, and is found in a fraction of its time."""
 _PHONE_REGIONS: Final = ("US", "GB", "DE", "FR")
 """Where telephone numbers without a country code are tried as being from."""
 _LEAST_DIGITS: Final = 7
@@ -124,11 +124,13 @@ def is_personal(text: str) -> bool:
     """Whether somebody's private data seem to stand in `text`: see `personal` above."""
     if "@" in text and _EMAIL.search(text):
         return True
-    if not _DIGIT.search(text):
+    digit = _DIGIT.search(text)
+    if digit is None:
         return False
-    if _MAYBE_STREET.search(text) and _STREET.search(text):
+    begin = digit.start()
+    if _MAYBE_STREET.search(text, max(0, begin - 2)) and _STREET.search(text):
         return True
-    if not _NUMBER.search(text):
+    if not _NUMBER.search(text, begin):
         return False
     if _SOCIAL_SECURITY.search(text) or any(_passes_luhn(match[0]) for match in _LONG_NUMBER.finditer(text)):
         return True

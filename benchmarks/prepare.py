@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -244,6 +245,8 @@ def main() -> None:
         collected(file, folder)
         if arguments.posts and arguments.made and arguments.made.exists():
             folder = arguments.made
+            for left in ("corpora", ".preparing"):  # what a run before made is no use
+                shutil.rmtree(folder / left, ignore_errors=True)
         elif arguments.posts:
             texts = [text for (text,) in fetch_posts(Workspace.open(folder), "SELECT text FROM {posts} ORDER BY uri")]
             folder = arguments.made or Path(temporary) / "made"

@@ -61,16 +61,17 @@ def summarised(posts: Iterable[Mapping[str, Any]]) -> Summary:
     """The summary of posts (`text`, `created_at`)."""
     import regex
 
-    searches = [(label, sign, regex.compile(pattern).search) for label, (sign, pattern) in _CONTENTS.items()]
-    summary = Summary()
+    texts, times = [], []
     for post in posts:
-        text, created_at = post["text"], post["created_at"]
-        summary.lengths[len(text)] += 1
-        summary.months[(created_at.year, created_at.month) if created_at else None] += 1
-        plain = text.isascii()
-        for label, sign, found in searches:
-            if sign in text and not (plain and label is _EMOJI) and found(text) is not None:
-                summary.contents[label] += 1
+        texts.append(post["text"])
+        times.append(post["created_at"])
+    summary = Summary(Counter(map(len, texts)), Counter((time.year, time.month) if time else None for time in times))
+    for label, (sign, pattern) in _CONTENTS.items():
+        having = [text for text in texts if sign in text] if sign else texts
+        if label is _EMOJI:
+            having = [text for text in having if not text.isascii()]
+        found = regex.compile(pattern).search
+        summary.contents[label] = sum(found(text) is not None for text in having) if pattern else len(having)
     return summary
 
 

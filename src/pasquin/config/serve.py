@@ -24,6 +24,8 @@ class ServeSettings(StageSettings):
     """Sequences that run at a time, for each model."""
     queue: int = Field(128, ge=0)
     """Sequences that wait for a place, for each model; who comes when it is full is told to come back (429)."""
+    ahead: int = Field(16, ge=0)
+    """Texts begun for a request without a seed that comes again and again, before it does (0: none)."""
     memory_mb: int = Field(2_000, ge=1)
     """Models that are not in use are unloaded when all together would take more than this (10^6 bytes)."""
     deadline_seconds: float = Field(120.0, gt=0)

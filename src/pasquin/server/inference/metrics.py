@@ -10,6 +10,7 @@ _HELP: Final = {
     "pasquin_requests_total": "Requests answered under /v1, by status.",
     "pasquin_prompt_tokens_total": "Tokens of prompts read.",
     "pasquin_completion_tokens_total": "Tokens generated.",
+    "pasquin_ahead_total": "Texts that were begun before they were asked for, and handed out.",
     "pasquin_cancelled_total": "Sequences dropped before they ended, because the client left or time ran out.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import math
 import secrets
@@ -62,7 +63,7 @@ class Run:
         self._stack = AsyncExitStack()
         self._began = time.monotonic()
         self._early: list[tuple[int, dict[str, Any]]] = []
-        self._numbers: list[int] = []
+        self._model: ModelProcess | None = None
 
     async def open(self) -> None:
         """Start the sequences; returns when the model has read and accepted every prompt. Raises ApiError."""
@@ -73,7 +74,7 @@ class Run:
             async with asyncio.timeout(self._left()):
                 model = await self._stack.enter_async_context(self._service.shelf.model(self._offer.name))
                 self._start(model)
-                await self._accepted(model)
+                await self._accepted()
         except TimeoutError:
             raise self._too_late() from None
         except ModelError as exc:
@@ -108,6 +109,10 @@ class Run:
         elif self.written:
             metrics.observe(name, time.monotonic() - self._began)
         await self._stack.aclose()
+        if self._repeatable and self.written and not unfinished and not self._offer.sequences:
+            assert self._model is not None  # where something was written
+            for prompt in self._prompts:
+                self._offer.ahead.answered(self._model, self._order(prompt), self._caller.name)
 
     @property
     def usage(self) -> dict[str, int]:
@@ -143,21 +148,40 @@ class Run:
         if "messages" in self._prompts[0] and not about["chat"]:
             message = f"`{self._offer.name}` has no chat template. Use /v1/completions."
             raise ApiError(400, message, "model", "unsupported_model")
-        self.engine = about["engine"]
+        self.engine, self._model = about["engine"], model
+        self._offer.ahead.give_way(model, self._service.settings.batch - self._offer.sequences)
         base = self._body.seed if self._body.seed is not None else secrets.randbits(32)
         for place, prompt in enumerate(self._prompts):
             for choice in range(self._body.n or 1):
                 index = len(self.written)
-                order = {
-                    **prompt,
-                    "seed": _seed(base, place, choice),
-                    "sampling": self._sampling(),
-                    "follow": bool(self._body.stream),
-                    "log_probs": self._log_probs,
-                }
-                number = model.add(order, lambda told, index=index: self._news.put_nowait((index, told)))  # type: ignore[misc]
+                order = self._order(prompt)
+                tell = functools.partial(self._hear, index)
+                begun = self._offer.ahead.take(model, order, self._caller.name) if self._repeatable else None
+                if begun is not None:
+                    begun.hand_to(tell)
+                    number = begun.number
+                    self._service.metrics.add("ahead", model=self._offer.name)
+                else:
+                    number = model.add({**order, "seed": _seed(base, place, choice)}, tell)
                 self._stack.callback(model.cancel, number)
                 self.written.append(Written())
+
+    @property
+    def _repeatable(self) -> bool:
+        """Whether the same request is answered by another text the next time."""
+        return self._body.seed is None and self._sampling()["temperature"] > 0
+
+    def _order(self, prompt: dict[str, Any]) -> dict[str, Any]:
+        """What the model is asked for, but for the seed."""
+        return {
+            **prompt,
+            "sampling": self._sampling(),
+            "follow": bool(self._body.stream),
+            "log_probs": self._log_probs,
+        }
+
+    def _hear(self, index: int, told: dict[str, Any]) -> None:
+        self._news.put_nowait((index, told))
 
     def _sampling(self) -> dict[str, Any]:
         body, defaults = self._body, self._offer.defaults
@@ -171,7 +195,7 @@ class Run:
             "stop": body.stops,
         }
 
-    async def _accepted(self, model: ModelProcess) -> None:
+    async def _accepted(self) -> None:
         """Wait for the word on every prompt: its length, or why it is refused."""
         unheard = set(range(len(self.written)))
         each = self._body.n or 1

@@ -13,6 +13,7 @@ from typing import Final
 from pasquin.config import ServeSettings, load, model_sampling
 from pasquin.engines import choose_engine, openvino_graph
 from pasquin.errors import ModelError, PasquinError
+from pasquin.server.inference.ahead import Ahead
 from pasquin.server.inference.errors import ApiError, unavailable
 from pasquin.server.inference.process import ModelProcess
 from pasquin.workspace import Workspace
@@ -27,13 +28,14 @@ _OTHER_MB: Final = 300
 class Offer:
     """A model by name.
 
-    `users` counts requests that hold it, `used` is when the last one let go (monotonic), `sequences` how many wait or
-    run for it, `defaults` what a request that does not say is drawn with.
+    `users` counts requests that hold it, `used` is when the last one let go (monotonic), `sequences` how many of theirs
+    wait or run, `defaults` what a request that does not say is drawn with, `ahead` what was begun before it is asked.
     """
 
     name: str
     created: int
     defaults: ServeSettings
+    ahead: Ahead
     process: ModelProcess | None = None
     users: int = 0
     sequences: int = 0
@@ -55,7 +57,9 @@ class Shelf:
             folder = workspace.model_dir(name)
             choose_engine(folder, settings.engine)
             created = int((folder / "manifest.json").stat().st_mtime)
-            self.offers[name] = Offer(name, created, _defaults(folder, settings))
+            self.offers[name] = Offer(
+                name, created, _defaults(folder, settings), Ahead(min(settings.ahead, settings.batch // 2))
+            )
 
     def offer(self, name: str) -> Offer:
         """The model by its name; ApiError 404 when it is not offered."""

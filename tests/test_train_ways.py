@@ -102,6 +102,57 @@ def test_the_written_out_passes_have_the_losses_and_gradients_of_the_model(famil
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max()), msg=name)
 
 
+def low_rank(model: Any, **given: Any) -> Any:
+    """The model with low-rank parts that do something, unlike new ones."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM", **given)
+    network = get_peft_model(model, config).train()
+    for name, weight in network.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    return network
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("recompute", [False, True])
+def test_low_rank_parts_have_the_losses_and_gradients_of_automatic_differentiation(
+    family: str, recompute: bool
+) -> None:
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from pasquin.train.llama import Llama
+
+    network = low_rank(random_model(family))
+    written = Llama.of(network.get_base_model(), torch.float32, recompute, network)
+    assert written is not None
+    inputs, targets = torch.randint(300, (3, 12)), torch.randint(300, (3, 12))
+    targets[1, 5:] = -100
+    loss = cross_entropy(network(input_ids=inputs).logits.flatten(0, 1), targets.flatten(), reduction="sum")
+    (loss / 4).backward()
+    assert written.nats(inputs, targets) == pytest.approx(loss.item(), rel=1e-5)
+    assert written.learn(inputs[:2], targets[:2], 1 / 4) + written.learn(inputs[2:], targets[2:], 1 / 4) == (
+        pytest.approx(loss.item(), rel=1e-5)
+    )
+    found = {name: part for weight in written.weights() for name, _, part in weight.slices() if part is not None}
+    expected = {name: weight.grad for name, weight in network.named_parameters() if weight.requires_grad}
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max()), msg=name)
+
+
+@pytest.mark.parametrize("given", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
+def test_low_rank_parts_of_another_kind_are_left_to_automatic_differentiation(given: dict[str, Any]) -> None:
+    import torch
+
+    from pasquin.train.llama import Llama
+
+    network = low_rank(random_model("llama"), **given)
+    assert Llama.of(network.get_base_model(), torch.float32, network=network) is None
+
+
 def test_a_model_that_computes_something_else_is_left_to_automatic_differentiation() -> None:
     import torch
 

@@ -7,13 +7,12 @@ products, and only what the backward pass cannot do without is kept: 12 KB a tok
 with `recompute`, where each layer is run a second time instead.
 
 Covered: llama (SmolLM2 among them), qwen2, qwen3, on a CPU, all weights learned but for the lower layers that are
-frozen. `Llama.of` tries whether the model computes what this computes and says None where it does not: then automatic
-differentiation does the work.
+frozen, or low-rank parts beside them (`products`). `Llama.of` tries whether the model computes what this computes and
+says None where it does not: then automatic differentiation does the work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,55 +21,14 @@ from torch.nn import functional
 
 from pasquin.train.examples import IGNORED
 from pasquin.train.passes import PLAIN, norm, norm_gradient
+from pasquin.train.products import Product, Weight, product_of
 
 TYPES: Final = frozenset({"llama", "qwen2", "qwen3"})
 _HEAD_ROWS: Final = 32
+_WHOLE: Final = 32
+"""Products have so many rows, or twice as many and so on, the last ones empty: for each number of rows that it has not
+met before oneDNN takes up to ten times as long as for the product."""
 _SMALLEST: Final = 1e-38
-
-
-class Weight:
-    """Parameters as the arithmetic sees them: stacked by rows, in its precision, with the gradient of the step."""
-
-    def __init__(self, parts: dict[str, torch.nn.Parameter], dtype: torch.dtype) -> None:
-        """`parts` are the model's own parameters by name: they stay what is saved and updated."""
-        self.parts = parts
-        self.value = torch.cat([part.detach().to(dtype) for part in parts.values()])
-        learned = all(part.requires_grad for part in parts.values())
-        self.gradient = torch.empty_like(self.value) if learned else None
-        self.fresh = True
-
-    def pull(self) -> None:
-        """Take over the parameters' present values."""
-        for part, (_, value, _) in zip(self.parts.values(), self.slices(), strict=True):
-            value.copy_(part.detach())
-
-    def slices(self) -> Iterator[tuple[str, torch.Tensor, torch.Tensor | None]]:
-        """(name, value, gradient) of each parameter, as views."""
-        begin = 0
-        for name, part in self.parts.items():
-            rows = slice(begin, begin + part.shape[0])
-            yield name, self.value[rows], None if self.gradient is None else self.gradient[rows]
-            begin += part.shape[0]
-
-    def add_product(self, outer: torch.Tensor, inner: torch.Tensor) -> None:
-        """gradient += outer^T inner, for outer (n, out) and inner (n, in)."""
-        if self.gradient is None:
-            return
-        if self.fresh:
-            torch.mm(outer.T, inner, out=self.gradient)
-        else:
-            self.gradient.addmm_(outer.T, inner)
-        self.fresh = False
-
-    def add(self, gradient: torch.Tensor) -> None:
-        """gradient += gradient."""
-        if self.gradient is None:
-            return
-        if self.fresh:
-            self.gradient.copy_(gradient)
-        else:
-            self.gradient.add_(gradient)
-        self.fresh = False
 
 
 @dataclass
@@ -78,20 +36,22 @@ class _Layer:
     """The weights of one decoder layer."""
 
     before: Weight
-    qkv: Weight
+    qkv: Product
     bias: Weight | None
     query: Weight | None
     key: Weight | None
-    out: Weight
+    out: Product
     after: Weight
-    gate_up: Weight
-    down: Weight
+    gate_up: Product
+    down: Product
 
     def weights(self) -> list[Weight]:
-        every = (
-            self.before, self.qkv, self.bias, self.query, self.key, self.out, self.after, self.gate_up, self.down
-        )  # fmt: skip
-        return [weight for weight in every if weight is not None]
+        vectors = (self.before, self.bias, self.query, self.key, self.after)
+        products = (self.qkv, self.out, self.gate_up, self.down)
+        return [
+            *(weight for weight in vectors if weight is not None),
+            *(weight for product in products for weight in product.weights()),
+        ]
 
 
 @dataclass
@@ -128,19 +88,27 @@ class _Rows:
     sin: torch.Tensor
     mask: torch.Tensor
 
+    @property
+    def tokens(self) -> int:
+        """Places of the batch: where there are more rows, these are empty."""
+        return self.count * self.length
+
 
 class Llama:
     """A model of the llama family that computes losses and gradients without automatic differentiation."""
 
-    def __init__(self, model: Any, dtype: torch.dtype, recompute: bool = False) -> None:
-        """Copies of the model's weights in `dtype`; the model's own stay as they are (and are what is updated)."""
+    def __init__(self, model: Any, dtype: torch.dtype, recompute: bool = False, network: Any = None) -> None:
+        """Copies of the model's weights in `dtype`; the model's own stay as they are (and are what is updated).
+
+        `network` is what the weights are named by, where the model is inside another.
+        """
         self.model, self.dtype, self.recompute = model, dtype, recompute
         self.passes = PLAIN
         config = model.config
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.size = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self.scaling, self.eps = self.size**-0.5, config.rms_norm_eps
-        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        names = {id(parameter): name for name, parameter in (network or model).named_parameters()}
 
         def weight(*parts: Any) -> Weight:
             return Weight({names[id(part)]: part for part in parts}, dtype)
@@ -151,18 +119,18 @@ class Llama:
         self.head = self.embedding if tied else weight(model.lm_head.weight)
         self.last = weight(decoder.norm.weight)
         self.layers = [_layer(layer, weight) for layer in decoder.layers]
-        self.frozen = next((i for i, layer in enumerate(self.layers) if layer.qkv.gradient is not None), 0)
+        self.frozen = next((i for i, layer in enumerate(self.layers) if layer.qkv.learns), 0)
         if self.embedding.gradient is not None:
             self.frozen = 0
 
     @classmethod
-    def of(cls, model: Any, dtype: torch.dtype, recompute: bool = False) -> Llama | None:
+    def of(cls, model: Any, dtype: torch.dtype, recompute: bool = False, network: Any = None) -> Llama | None:
         """The written-out form of `model`, None where there is none or it does not compute the same."""
         config = model.config
         if config.model_type not in TYPES or next(model.parameters()).device.type != "cpu":
             return None
         try:
-            made = cls(model, dtype, recompute)
+            made = cls(model, dtype, recompute, network)
             same = made._is_faithful()
         except (AttributeError, KeyError, RuntimeError):  # a variant with other parts
             return None
@@ -171,7 +139,7 @@ class Llama:
     @property
     def sizes(self) -> tuple[int, int]:
         """How wide the model is, and how wide inside its layers."""
-        return self.embedding.value.shape[1], self.layers[0].down.value.shape[1]
+        return self.embedding.value.shape[1], self.layers[0].down.matrix.value.shape[1]
 
     def weights(self) -> list[Weight]:
         """Every weight, once."""
@@ -189,8 +157,8 @@ class Llama:
         rows, state = self._begin(inputs)
         for layer in self.layers:
             self._forward(layer, state, rows)
-        learned = (targets != IGNORED).flatten()
-        hidden, _ = self._norm(state[learned], None, self.last)
+        learned = (targets != IGNORED).flatten().nonzero().squeeze(1)
+        hidden, _ = self._norm(_whole(state[learned]), None, self.last)
         return self._head(hidden, targets.flatten()[learned], None)[0]
 
     @torch.no_grad()
@@ -206,13 +174,13 @@ class Llama:
                 self._forward(layer, state, rows)
             else:
                 kept.append(self._forward(layer, state, rows))
-        learned = (targets != IGNORED).flatten()
-        hidden, normed = self._norm(state[learned], None, self.last)
+        learned = (targets != IGNORED).flatten().nonzero().squeeze(1)
+        hidden, normed = self._norm(_whole(state[learned]), None, self.last)
         total, gradient_low = self._head(hidden, targets.flatten()[learned], share)
         gradient = torch.zeros_like(state)
         before, to_weight = norm_gradient(gradient_low, normed.unit, normed.scale, self.last.value)
         self.last.add(to_weight)
-        gradient[learned] = before.float()
+        gradient[learned] = before[: len(learned)].float()
         low = gradient.to(self.dtype)
         del state, hidden, normed, gradient_low, before
         for number in range(len(self.layers) - 1, self.frozen - 1, -1):
@@ -242,7 +210,7 @@ class Llama:
 
     def _begin(self, inputs: torch.Tensor) -> tuple[_Rows, torch.Tensor]:
         count, length = inputs.shape
-        state = self.embedding.value[inputs.flatten()].float()
+        state = _whole(self.embedding.value[inputs.flatten()].float())
         angles = self.model.model.rotary_emb(state[None, :1], position_ids=torch.arange(length)[None])
         cos, sin = (angle[0, :, : self.size // 2].to(self.dtype) for angle in angles)
         mask = torch.full((length, length), float("-inf")).triu_(1)
@@ -266,10 +234,10 @@ class Llama:
     def _forward(self, layer: _Layer, state: torch.Tensor, rows: _Rows) -> _Kept:
         """Run a layer: `state` (n, d) is changed in place."""
         hidden, before = self._norm(state, None, layer.before)
-        qkv = hidden @ layer.qkv.value.T
+        qkv = layer.qkv(hidden)
         if layer.bias is not None:
             qkv += layer.bias.value
-        heads = qkv.view(rows.count, rows.length, self.heads + 2 * self.groups, self.size).transpose(1, 2)
+        heads = qkv[: rows.tokens].view(rows.count, rows.length, -1, self.size).transpose(1, 2)
         query, query_norm = self._turned(heads[:, : self.heads], layer.query, rows)
         key, key_norm = self._turned(heads[:, self.heads : -self.groups], layer.key, rows)
         value = heads[:, -self.groups :].reshape(-1, rows.length, self.size)
@@ -277,10 +245,10 @@ class Llama:
         scores.view(-1, rows.length, rows.length).add_(rows.mask)
         shares = torch.softmax(scores, -1).to(self.dtype)
         attended = torch.bmm(shares, value).view(rows.count, self.heads, rows.length, self.size)
-        attended = attended.transpose(1, 2).reshape(len(state), -1)
-        hidden, after = self._norm(state, attended @ layer.out.value.T, layer.after)
-        gate_up = hidden @ layer.gate_up.value.T
-        state += self.passes.swiglu(gate_up) @ layer.down.value.T
+        attended = _whole(attended.transpose(1, 2).reshape(rows.tokens, -1))
+        hidden, after = self._norm(state, layer.out(attended), layer.after)
+        gate_up = layer.gate_up(hidden)
+        state += layer.down(self.passes.swiglu(gate_up))
         return _Kept(before, query_norm, key_norm, query, key, value, shares, attended, after, gate_up)
 
     def _turned(self, heads: torch.Tensor, weight: Weight | None, rows: _Rows) -> tuple[torch.Tensor, _Normed | None]:
@@ -314,19 +282,19 @@ class Llama:
 
         `low` is it in the compute precision; it is returned as it is afterwards.
         """
-        given, to_gate_up = self.passes.swiglu_back(low @ layer.down.value, kept.gate_up)
-        layer.down.add_product(low, given)
+        given, to_gate_up = self.passes.swiglu_back(layer.down.back(low), kept.gate_up)
+        layer.down.learn(low, given)
         del given
-        low, hidden = self._norm_back(gradient, to_gate_up @ layer.gate_up.value, kept.after, layer.after)
-        layer.gate_up.add_product(to_gate_up, hidden)
+        low, hidden = self._norm_back(gradient, layer.gate_up.back(to_gate_up), kept.after, layer.after)
+        layer.gate_up.learn(to_gate_up, hidden)
         del to_gate_up
-        layer.out.add_product(low, kept.attended)
-        to_attended = (low @ layer.out.value).view(rows.count, rows.length, self.heads, self.size).transpose(1, 2)
+        to_attended = layer.out.back(low)[: rows.tokens].view(rows.count, rows.length, -1, self.size).transpose(1, 2)
+        layer.out.learn(low, kept.attended)
         to_qkv = self._attention_back(layer, kept, to_attended.reshape(kept.query.shape), rows)
         if layer.bias is not None:
             layer.bias.add(to_qkv.sum(0))
-        low, hidden = self._norm_back(gradient, to_qkv @ layer.qkv.value, kept.before, layer.before)
-        layer.qkv.add_product(to_qkv, hidden)
+        low, hidden = self._norm_back(gradient, layer.qkv.back(to_qkv), kept.before, layer.before)
+        layer.qkv.learn(to_qkv, hidden)
         return low
 
     def _attention_back(self, layer: _Layer, kept: _Kept, gradient: torch.Tensor, rows: _Rows) -> torch.Tensor:
@@ -336,31 +304,36 @@ class Llama:
         to_scores = to_shares.mul_(shares)
         along = to_scores.sum(-1, keepdim=True)
         to_scores = to_scores.addcmul_(shares, along, value=-1).mul_(self.scaling).to(self.dtype)
-        result = torch.empty(rows.count, rows.length, self.heads + 2 * self.groups, self.size, dtype=self.dtype)
-        heads = result.transpose(1, 2)
+        result = torch.empty(len(kept.attended), (self.heads + 2 * self.groups) * self.size, dtype=self.dtype)
+        result[rows.tokens :] = 0
+        heads = result[: rows.tokens].view(rows.count, rows.length, -1, self.size).transpose(1, 2)
         to_value = torch.bmm(kept.shares.transpose(1, 2), gradient)
         heads[:, -self.groups :].copy_(to_value.view(rows.count, self.groups, rows.length, self.size))
         to_query = torch.bmm(to_scores, kept.key)
         self._turned_back(to_query, heads[:, : self.heads], kept.query_norm, layer.query, rows)
         to_key = torch.bmm(to_scores.transpose(1, 2), kept.query)
         self._turned_back(to_key, heads[:, self.heads : -self.groups], kept.key_norm, layer.key, rows)
-        return result.view(rows.count * rows.length, -1)
+        return result
 
     def _head(self, hidden: torch.Tensor, targets: torch.Tensor, share: float | None) -> tuple[float, torch.Tensor]:
-        """(summed cross-entropy, gradient of `share` times it for `hidden` (n, d)); logits become their gradient."""
+        """(summed cross-entropy, gradient of `share` times it for `hidden` (n, d)); logits become their gradient.
+
+        `hidden` may have empty rows behind those of the targets.
+        """
         logits = hidden @ self.head.value.T
-        total = 0.0
-        for begin in range(0, len(targets), _HEAD_ROWS):
-            part, wanted = logits[begin : begin + _HEAD_ROWS], targets[begin : begin + _HEAD_ROWS, None]
-            # Rounded to the compute precision when a gradient is made of them, exact when they are only measured.
-            shares = torch.softmax(part, -1, dtype=torch.float32 if share is None else None)
-            chosen = shares.gather(1, wanted).float()
-            total -= float(chosen.clamp_min(_SMALLEST).log().sum())
-            if share is not None:
-                shares.scatter_(1, wanted, (chosen - 1.0).to(shares.dtype))
-                part.copy_(shares)
+        places, chosen = torch.arange(len(targets)), torch.empty(len(targets))
+        for rows in torch.split(places, _HEAD_ROWS):
+            part = logits[rows[0] : rows[-1] + 1]
+            if share is None:
+                shares = torch.softmax(part, -1, dtype=torch.float32)
+            else:  # in place, and rounded to the compute precision
+                shares = torch.softmax(part, -1, out=part)
+            chosen[rows] = shares[places[: len(rows)], targets[rows]].float()
+        total = -float(chosen.clamp_min(_SMALLEST).log().sum())
         if share is None:
             return total, hidden
+        logits[places, targets] = (chosen - 1.0).to(logits.dtype)
+        logits[len(targets) :] = 0
         self.head.add_product(logits, hidden * share)
         return total, (logits @ self.head.value).mul_(share)
 
@@ -373,7 +346,7 @@ class Llama:
             weight.gradient.zero_()
             weight.fresh = False
         used, where = torch.unique(inputs.flatten(), return_inverse=True)
-        sums = torch.zeros(len(used), gradient.shape[1]).index_add_(0, where, gradient)
+        sums = torch.zeros(len(used), gradient.shape[1]).index_add_(0, where, gradient[: len(where)])
         weight.gradient[used] = (weight.gradient[used] + sums).to(self.dtype)
 
     @torch.no_grad()
@@ -389,7 +362,13 @@ class Llama:
         for layer in self.layers:
             self._forward(layer, state, rows)
         found, _ = self._norm(state, None, self.last)
-        return bool((functional.cosine_similarity(found.float(), expected.float()) > 0.98).all())
+        found = found[: len(expected)].float()
+        return bool((functional.cosine_similarity(found, expected.float()) > 0.98).all())
+
+
+def _whole(rows: torch.Tensor) -> torch.Tensor:
+    """`rows` (n, d) with empty ones behind them, up to a multiple of `_WHOLE`."""
+    return functional.pad(rows, (0, 0, 0, -len(rows) % _WHOLE))
 
 
 def _turn(source: torch.Tensor, target: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
@@ -409,12 +388,12 @@ def _layer(layer: Any, weight: Any) -> _Layer:
         raise AttributeError("another kind of layer")
     return _Layer(
         before=weight(layer.input_layernorm.weight),
-        qkv=weight(*(projection.weight for projection in projections)),
+        qkv=product_of(projections, weight),
         bias=weight(*biases) if biases[0] is not None else None,
         query=weight(attention.q_norm.weight) if hasattr(attention, "q_norm") else None,
         key=weight(attention.k_norm.weight) if hasattr(attention, "k_norm") else None,
-        out=weight(attention.o_proj.weight),
+        out=product_of([attention.o_proj], weight),
         after=weight(layer.post_attention_layernorm.weight),
-        gate_up=weight(mlp.gate_proj.weight, mlp.up_proj.weight),
-        down=weight(mlp.down_proj.weight),
+        gate_up=product_of([mlp.gate_proj, mlp.up_proj], weight),
+        down=product_of([mlp.down_proj], weight),
     )

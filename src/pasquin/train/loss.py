@@ -78,11 +78,12 @@ class Loss:
 
     @cached_property
     def written(self) -> Llama | None:
-        """The model's passes written out (`llama`), where it learns in full and is of that family."""
+        """The model's passes written out (`llama`), where it is of that family."""
         learner = self.learner
-        if learner.method != "full" or self.training_decoder is not self.decoder:
+        if not self.plain_head or self.training_decoder is not self.decoder:
             return None
-        made = Llama.of(learner.model, torch.bfloat16 if learner.bf16 else torch.float32, self.recompute)
+        dtype = torch.bfloat16 if learner.bf16 else torch.float32
+        made = Llama.of(learner.model, dtype, self.recompute, learner.network)
         if made is not None:
             made.passes = self.passes
         return made

@@ -164,6 +164,51 @@ def test_low_rank_training_with_new_tokens_is_exact_and_merged(
     assert model.get_input_embeddings().num_embeddings == load_tokenizer(folder).get_vocab_size()
 
 
+def test_a_short_run_learns_low_rank_weights_and_goes_on_so_when_it_gets_longer(
+    workspace: Workspace, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pasquin.train.learner.bf16_is_faster", lambda _: False)
+    short = settings(tiny_model, minutes=1, steps=10)
+    with pytest.raises(Interrupted):
+        train(workspace, "village", settings=short, progress=InterruptAt(4))
+    longer = TrainSettings(minutes=60, steps=10)
+    resumed = train(workspace, "village", settings=longer, resume=True)
+    straight = train(workspace, "village", name="straight", settings=short)
+    assert resumed["bits_per_byte"] == straight["bits_per_byte"]
+    assert resumed["bits_per_byte"]["after"] < resumed["bits_per_byte"]["before"]
+    for name in ("village", "straight"):
+        manifest = json.loads((workspace.model_dir(name) / "manifest.json").read_text())
+        assert manifest["method"] == manifest["settings"]["method"] == "lora"
+        assert (workspace.model_dir(name) / "adapter" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "method"),
+    [
+        ({"minutes": 1}, "lora"),
+        ({"minutes": 60}, "full"),
+        ({"epochs": 1}, "full"),
+        ({"minutes": 1, "freeze": 1}, "full"),
+        ({"minutes": 1, "method": "full"}, "full"),
+        ({"minutes": 60, "method": "lora"}, "lora"),
+    ],
+)
+def test_how_is_trained_where_nobody_says(given: dict[str, Any], method: str, tiny_model: Path, tmp_path: Path) -> None:
+    from pasquin.train.learner import load_learner
+
+    learner = load_learner(TrainSettings(model=str(tiny_model), **given), (), tmp_path, Silent())
+    assert learner.method == method
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "bare"])
+def test_what_learns_new_tokens_or_has_no_written_out_passes_is_trained_in_full(kind: str, tmp_path: Path) -> None:
+    from pasquin.train.learner import load_learner
+
+    model = make_tiny_model(tmp_path / kind, kind=kind)
+    (tmp_path / "made").mkdir()
+    assert load_learner(TrainSettings(model=str(model), minutes=1), (), tmp_path / "made", Silent()).method == "full"
+
+
 def test_gpt2_trains_between_its_one_special_token(tmp_path: Path, workspace: Workspace) -> None:
     model = make_tiny_model(tmp_path / "gpt2", kind="gpt2")
     result = train(workspace, "village", settings=settings(model, steps=10))

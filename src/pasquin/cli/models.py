@@ -109,7 +109,7 @@ def train(
         str | None, typer.Option(help="Base model: smollm2 (default), a Hugging Face name such as gpt2, or a folder.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Train all weights.")] = False,
-    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank weights only (less memory).")] = False,
+    lora: Annotated[bool, typer.Option("--lora", help="Train low-rank weights only (less memory, quicker).")] = False,
     minutes: Annotated[float | None, typer.Option(help="Train at most this long.")] = None,
     epochs: Annotated[float | None, typer.Option(help="At most this many passes over the posts.")] = None,
     steps: Annotated[int | None, typer.Option(help="At most this many optimizer steps.")] = None,

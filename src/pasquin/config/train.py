@@ -17,7 +17,7 @@ class TrainSettings(StageSettings):
     model: str = "smollm2"
     """`smollm2` (the starter), a Hugging Face name such as `gpt2`, or a directory."""
     method: Literal["full", "lora"] | None = None
-    """Train all weights or low-rank ones; chosen by the model's size when not given."""
+    """Train all weights or low-rank ones; chosen by the model's size and the length of the run when not given."""
     minutes: float | None = Field(None, gt=0)
     """Stop after this much training time."""
     epochs: float | None = Field(None, gt=0)

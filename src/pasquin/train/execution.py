@@ -82,6 +82,7 @@ def execute(
         folder.mkdir()
         base = _scratch(checkpoints, posts, settings, snapshot is not None, progress)
         learner = load_learner(settings, conditions(posts["train"]), folder, progress, base)
+        settings = settings.model_copy(update={"method": learner.method})  # also where its minutes are changed later
         if snapshot is not None:
             learner.bf16 = snapshot["bf16"]
         run = _run(learner, posts, settings, progress, snapshot)
@@ -138,9 +139,10 @@ def _checkpoint(
     manifest = read_manifest(path) or {}
     same = all(manifest.get(key) == value for key, value in identity.items())
     if resume == "auto":
-        expected = settings.model_dump(exclude=set(BOUNDS))
+        expected = settings.model_dump(exclude={*BOUNDS, *(() if settings.method else ("method",))})
         kept = manifest.get("settings")
-        return path if same and isinstance(kept, dict) and expected == _without_bounds(kept) else None
+        alike = isinstance(kept, dict) and expected.items() <= _without_bounds(kept).items()
+        return path if same and alike else None
     if not same:
         raise ModelError(
             f"The checkpoint of `{name}` was made from another corpus or another version of it. "

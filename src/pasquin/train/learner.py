@@ -19,6 +19,7 @@ from pasquin.post_format import ABOUT, ADDED, PostFormat, boundary_tokens, load_
 from pasquin.progress import Progress
 from pasquin.starter import BASE, starter_model
 from pasquin.train.attention import use_short_rows
+from pasquin.train.llama import TYPES
 
 if TYPE_CHECKING:
     import torch
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
 Method = Literal["full", "lora"]
 FULL_PARAMETERS: Final = 500_000_000
-"""Models up to this size are trained in full by default: weights, gradients and AdamW's two moments in float32 are 16
-bytes a parameter, 8 GB here. Low-rank training needs 4 bytes (and a little), but ends at a worse figure."""
-LEARNING_RATES: Final[dict[Method, float]] = {"full": 2e-4, "lora": 1e-3}
+"""Models up to this size may be trained in full where nobody says: weights, gradients and AdamW's two moments in
+float32 are 16 bytes a parameter, 8 GB here. Low-rank training needs 4 bytes (and a little)."""
+SHORT_MINUTES: Final = 7.0
+"""A run of so many minutes at most gets further with low-rank weights, whose steps are quicker (docs/train.md)."""
+LEARNING_RATES: Final[dict[Method, float]] = {"full": 2e-4, "lora": 2e-3}
 SCRATCH_LEARNING_RATE: Final = 2e-3
 SCRATCH: Final = "scratch"
 """What a model from scratch has for a base, in manifests."""
@@ -97,12 +100,12 @@ def load_learner(
     network.generation_config.bos_token_id, network.generation_config.eos_token_id = start, end
     network.config.use_cache = False
     use_short_rows(network)
-    method = settings.method or ("full" if network.num_parameters() <= FULL_PARAMETERS else "lora")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    method = settings.method or _method(network, settings, plain=device.type == "cpu" and not added)
     if settings.freeze:
         freeze_lower(network, settings.freeze, method)
     if method == "lora":
         network = _low_rank(network, added)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Learner(
         network=network.to(device),
         tokenizer=load_tokenizer(folder),
@@ -112,6 +115,17 @@ def load_learner(
         device=device,
         bf16=bf16_is_faster(device),
     )
+
+
+def _method(network: Any, settings: TrainSettings, plain: bool) -> Method:
+    """How to train where nobody says: low-rank a large model, and on a CPU for a short time one that has its passes
+    written out (`llama`) and learns no new tokens (`plain`).
+    """
+    if network.num_parameters() > FULL_PARAMETERS:
+        return "lora"
+    short = settings.minutes is not None and settings.minutes <= SHORT_MINUTES
+    whole = settings.freeze or settings.from_scratch
+    return "lora" if short and plain and not whole and network.config.model_type in TYPES else "full"
 
 
 def base_of(settings: TrainSettings) -> str:
@@ -190,6 +204,8 @@ def _load(model: str, progress: Progress) -> tuple[Any, Any]:
 
 def _low_rank(network: Any, added: list[int]) -> Any:
     """The model with low-rank layers (LoRA, Hu et al. 2021) beside its linear ones; new tokens are learned whole."""
+    import warnings
+
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -199,7 +215,9 @@ def _low_rank(network: Any, added: list[int]) -> Any:
         task_type="CAUSAL_LM",
         trainable_token_indices=added or None,
     )
-    return get_peft_model(network, config)
+    with warnings.catch_warnings():  # peft asks transformers for what will have another name
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(network, config)
 
 
 def bf16_is_faster(device: torch.device) -> bool:

@@ -45,12 +45,14 @@ class _Layer:
     gate_up: Product
     down: Product
 
+    def products(self) -> tuple[Product, ...]:
+        return self.qkv, self.out, self.gate_up, self.down
+
     def weights(self) -> list[Weight]:
         vectors = (self.before, self.bias, self.query, self.key, self.after)
-        products = (self.qkv, self.out, self.gate_up, self.down)
         return [
             *(weight for weight in vectors if weight is not None),
-            *(weight for product in products for weight in product.weights()),
+            *(weight for product in self.products() for weight in product.weights()),
         ]
 
 
@@ -195,7 +197,8 @@ class Llama:
         """(bytes kept, bytes in use for a moment) a token of a batch whose rows have `longest` tokens, head apart."""
         width, inner = self.sizes
         heads = (2 * self.heads + 2 * self.groups) * self.size
-        kept = self.dtype.itemsize * (2 * width + heads + 2 * inner + self.heads * longest)
+        ranks = sum(part.ranks for part in self.layers[-1].products())
+        kept = self.dtype.itemsize * (2 * width + heads + 2 * inner + self.heads * longest + ranks)
         moment = self.dtype.itemsize * (8 * inner + 3 * width) + 12 * self.heads * longest
         learned = len(self.layers) - self.frozen
         state = 8 * width

@@ -106,6 +106,11 @@ class Product:
         """Whether anything of it is learned."""
         return self.matrix.gradient is not None or self.low_rank is not None
 
+    @property
+    def ranks(self) -> int:
+        """Columns of what its low-rank parts keep from a forward pass for the backward one."""
+        return 0 if self.low_rank is None else len(self.low_rank.down.value)
+
     def weights(self) -> list[Weight]:
         """Everything it is made of."""
         return [self.matrix] if self.low_rank is None else [self.matrix, self.low_rank.down, *self.low_rank.ups]

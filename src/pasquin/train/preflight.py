@@ -27,9 +27,13 @@ from pasquin.train.loss import Loss
 
 SAFE_SHARE: Final = 0.9
 """Share of the available memory that may be planned with: other programs breathe, and allocators leave gaps."""
-GAPS: Final = 1.5
-"""What automatic differentiation takes for each byte it keeps: what it throws away in between leaves gaps. Measured
-with low-rank training of the starter model, whose peak was between 12% below and 5% above what this predicts."""
+GAPS: Final = 1.8
+"""What automatic differentiation takes for each byte it keeps: what it throws away in between leaves gaps. Measured, as
+the two that follow, with models of six architectures (docs/train.md)."""
+_BESIDE: Final = 150_000_000
+"""What libraries load and keep when a model is first measured, sampled and learned."""
+_WHOLE_HEAD: Final = 26
+"""Bytes a token and word, where the logits are not simply the head's product and all arrays on their way are kept."""
 SMALLEST_PART: Final = 256
 """Tokens below which parts of a batch cost too much time; recomputing layers comes first."""
 _VALIDATION_TOKENS: Final = 2_048
@@ -68,7 +72,7 @@ def plan(
     for micro, recompute in _ways(most_tokens(settings), longest, kept):
         if recompute not in needs:
             needs[recompute] = _batch_memory(loss, longest, recompute)
-        added = stays + max(needs[recompute](micro), other)
+        added = stays + max(needs[recompute](micro), other) + _BESIDE
         if budget is None or added <= budget:
             return Plan(micro, recompute, now + added)
         least = added
@@ -116,7 +120,7 @@ def _evaluation(loss: Loss) -> int:
 def _batch_memory(loss: Loss, longest: int, recompute: bool) -> Callable[[int], int]:
     """Bytes that a batch of so many tokens needs between its forward and backward pass."""
     low = 2 if loss.learner.bf16 else 4
-    head = loss.words * low
+    head = loss.words * (low if loss.plain_head else _WHOLE_HEAD)
     if loss.written is not None:
         kept, beside = loss.written.bytes_a_token(longest, recompute)
         return lambda tokens: tokens * (kept + max(beside, head))

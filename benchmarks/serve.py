@@ -182,7 +182,7 @@ def compare(source: Path | None, quick: bool) -> dict[str, float]:
                 ours.append((seconds, rate))
                 theirs.append(alone)
                 health += waits
-        again = sorted(server.again(3 * singles))
+        again = server.again(3 * singles)
         peak_mb = server.peak_mb
         server.end()
         peer.communicate()

@@ -95,6 +95,17 @@ def test_those_nobody_asked_for_make_room_the_youngest_first_and_what_is_ready_s
     assert [begun and begun.number for begun in left] == [0, 3, None]
 
 
+def test_however_many_requests_come_again_no_more_are_begun_at_a_time() -> None:
+    model, ahead = Model(), Ahead(4)
+    for prompt in "abc":
+        begun_for(model, ahead, ORDER | {"prompt": prompt})
+    assert [order["prompt"] for order in model.orders] == ["a"] * 4
+    for tell in model.tells[:3]:
+        tell({"text": "ready", "finish": "stop"})
+    begun_for(model, ahead, ORDER | {"prompt": "b"}, times=1)
+    assert [order["prompt"] for order in model.orders] == ["a"] * 4 + ["b"] * 3
+
+
 def test_what_was_begun_in_a_process_that_ended_is_forgotten() -> None:
     model, ahead = Model(), Ahead(4)
     begun_for(model, ahead)

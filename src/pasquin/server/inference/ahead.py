@@ -77,7 +77,7 @@ class Ahead:
     """What was begun in one model."""
 
     def __init__(self, most: int) -> None:
-        """At most so many texts for each request that is remembered; 0 turns it off."""
+        """At most so many texts for each request that is remembered, and so many at a time; 0 turns it off."""
         self._most = most
         self._model: Sequences | None = None
         self._requests: OrderedDict[bytes, _Remembered] = OrderedDict()
@@ -91,13 +91,7 @@ class Ahead:
     def give_way(self, model: Sequences, places: int) -> None:
         """Leave at most so many places to texts nobody has asked for yet; the youngest go first."""
         self._look_at(model)
-        waiting = [
-            (begun, remembered)
-            for remembered in self._requests.values()
-            for begun in remembered.begun
-            if not begun.over
-        ]
-        for begun, remembered in waiting[max(0, places) :]:
+        for begun, remembered in self._running()[max(0, places) :]:
             model.cancel(begun.number)
             remembered.begun.remove(begun)
 
@@ -116,10 +110,16 @@ class Ahead:
         if remembered.times < _AGAIN or len(remembered.begun) > self._most // 2:
             return
         with suppress(ModelError):  # the model has just ended; whoever asks next will be told
-            while len(remembered.begun) < self._most:
+            room = self._most - len(self._running())  # whatever else was begun
+            for _ in range(min(room, self._most - len(remembered.begun))):
                 begun = Begun()
                 begun.number = model.add({**order, "seed": secrets.randbits(SEED_BITS)}, begun)
                 remembered.begun.append(begun)
+
+    def _running(self) -> list[tuple[Begun, _Remembered]]:
+        """What is not written yet, of the requests that came longest ago first."""
+        every = self._requests.values()
+        return [(begun, remembered) for remembered in every for begun in remembered.begun if not begun.over]
 
     def _look_at(self, model: Sequences) -> None:
         """Forget what was begun in a process that is not the model's any more."""

@@ -151,12 +151,13 @@ class Run:
         self.engine, self._model = about["engine"], model
         self._offer.ahead.give_way(model, self._service.settings.batch - self._offer.sequences)
         base = self._body.seed if self._body.seed is not None else secrets.randbits(32)
+        repeatable = self._repeatable
         for place, prompt in enumerate(self._prompts):
+            order = self._order(prompt)
             for choice in range(self._body.n or 1):
                 index = len(self.written)
-                order = self._order(prompt)
                 tell = functools.partial(self._hear, index)
-                begun = self._offer.ahead.take(model, order, self._caller.name) if self._repeatable else None
+                begun = self._offer.ahead.take(model, order, self._caller.name) if repeatable else None
                 if begun is not None:
                     begun.hand_to(tell)
                     number = begun.number

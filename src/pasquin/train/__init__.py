@@ -3,8 +3,8 @@
     result = train(workspace, "vc", settings=TrainSettings(minutes=7))
 
 Every post is its own example between boundary tokens (`post_format`), one post a row, so no post sees another
-(`examples`); any causal language model learns (`learner`, `loss`), those of the llama family by passes that are written
-out (`llama`, of `products`, `passes` and `adamw`), whole or with low-rank weights beside theirs; bits per byte on held-out posts are measured before,
+(`examples`); any causal language model learns (`learner`, `loss`), those of the llama family by written-out passes
+(`llama`, of `products`, `passes` and `adamw`), whole or low-rank; bits per byte on held-out posts are measured before,
 during and after, and decide what is kept (`loop`, `evaluate`); a run that is stopped or killed goes on from its last
 whole checkpoint (`checkpoint`). The finished model directory has the Hugging Face layout with `post_format.json`,
 `history.jsonl`, `loss.svg`, a model card (`card`) and, last, `manifest.json`.

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,21 +63,29 @@ class Serving:
     def post(self, path: str = "/v1/completions", **body: Any) -> httpx.Response:
         return self.http.post(path, json={"model": "village", **body})
 
+    @property
+    def models(self) -> list[str]:
+        """The processes in which models run."""
+        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+
     def signal_models(self, sign: signal.Signals) -> None:
         """Send a signal to the processes in which models run."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        assert children
-        for child in children:
-            os.kill(int(child), sign)
+        models = self.models
+        assert models
+        for model in models:
+            os.kill(int(model), sign)
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Models stand still inside the block."""
+        held = self.models
         self.signal_models(signal.SIGSTOP)
         try:
             yield
         finally:
-            self.signal_models(signal.SIGCONT)
+            for model in held:
+                with suppress(ProcessLookupError):  # it was killed
+                    os.kill(int(model), signal.SIGCONT)
 
     def figure(self, name: str) -> float:
         """A line of /metrics."""
@@ -497,12 +505,49 @@ def test_an_answer_that_takes_too_long_is_given_up(workspace: Workspace) -> None
         until(lambda: server.post(prompt="", max_tokens=2).status_code == 200)
 
 
-def test_a_model_process_that_dies_is_started_again(server: Serving) -> None:
-    server.post(prompt="", max_tokens=2)
-    server.signal_models(signal.SIGKILL)
-    answers = [server.post(prompt="", max_tokens=2) for _ in range(2)]
-    assert answers[-1].status_code == 200
-    assert all(answer.status_code in {200, 503} for answer in answers)
+def test_a_model_process_that_dies_is_started_again_and_nobody_is_refused(server: Serving) -> None:
+    asked = {"prompt": "the cat", "seed": 5, "max_tokens": 12}
+    undisturbed = server.post(**asked).json()["choices"]
+    for _ in range(3):
+        assert server.post(prompt="", max_tokens=2).status_code == 200  # some are begun before they are asked for, too
+        server.signal_models(signal.SIGKILL)
+        assert [server.post(prompt="", max_tokens=2).status_code for _ in range(3)] == [200] * 3
+        assert server.post(prompt="", max_tokens=2, seed=1).status_code == 200
+    answers = []
+    for stream in (False, True):
+        with ThreadPoolExecutor() as pool:
+            with server.held():
+                waiting = pool.submit(server.post, **asked, stream=stream)
+                until(lambda: server.figure('pasquin_sequences{model="village"}') == 1)
+                server.signal_models(signal.SIGKILL)
+            answers.append(waiting.result())
+    assert answers[0].json()["choices"] == undisturbed
+    assert answers[1].text.endswith("data: [DONE]\n\n")
+
+
+def test_a_request_of_which_every_model_process_dies_is_refused_and_a_text_half_sent_ends_with_an_error(
+    server: Serving,
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        with server.held():
+            waiting = pool.submit(server.post, prompt="", seed=1)
+            until(lambda: server.figure("pasquin_sequences") == 1)
+            first = server.models
+            server.signal_models(signal.SIGKILL)
+        until(lambda: bool(server.models) and server.models != first)
+        server.signal_models(signal.SIGKILL)
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    body = {"model": "village", "prompt": "", "stream": True, "max_tokens": 500, "temperature": 2}
+    with server.http.stream("POST", "/v1/completions", json=body) as stream:
+        lines = (line for line in stream.iter_lines() if line)
+        while not json.loads(next(lines).removeprefix("data: "))["choices"][0]["text"]:
+            pass
+        server.signal_models(signal.SIGKILL)
+        last = list(lines)[-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "model_unavailable"
+    assert server.post(prompt="", max_tokens=2).status_code == 200
 
 
 def test_keys_are_asked_for_limited_and_revoked(workspace: Workspace) -> None:

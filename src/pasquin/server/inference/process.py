@@ -61,8 +61,9 @@ class ModelProcess:
 
     def cancel(self, number: int) -> None:
         """Drop a sequence that may have ended already; its place is free at the next step."""
-        if self._sequences.pop(number, None) is not None and not self.ended:
-            self._say({"cancel": number})
+        if self._sequences.pop(number, None) is not None:
+            with suppress(ModelError):  # it is free then, too
+                self._say({"cancel": number})
 
     async def stop(self) -> None:
         """End the process; its memory is free when this returns."""
@@ -80,7 +81,10 @@ class ModelProcess:
     def _say(self, order: dict[str, Any]) -> None:
         if self.ended or self._process.stdin is None:
             raise ModelError(_ENDED)
-        self._process.stdin.write(orjson.dumps(order) + b"\n")
+        try:
+            self._process.stdin.write(orjson.dumps(order) + b"\n")
+        except RuntimeError as exc:  # uvloop's, of a pipe whose other end is known to be gone before its output is
+            raise ModelError(_ENDED) from exc
 
     def _hand_out(self, told: dict[str, Any]) -> None:
         over = told.get("finish") or "refused" in told

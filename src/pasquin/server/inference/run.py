@@ -64,27 +64,27 @@ class Run:
         self._began = time.monotonic()
         self._early: list[tuple[int, dict[str, Any]]] = []
         self._model: ModelProcess | None = None
+        self._base = body.seed if body.seed is not None else secrets.randbits(32)
+        self._once_more = True
 
     async def open(self) -> None:
         """Start the sequences; returns when the model has read and accepted every prompt. Raises ApiError."""
         wanted = len(self._prompts) * (self._body.n or 1)
         self._stack.enter_context(self._service.access.sequences(self._caller, wanted))
         self._stack.callback(self._take_places(wanted))
-        try:
-            async with asyncio.timeout(self._left()):
-                model = await self._stack.enter_async_context(self._service.shelf.model(self._offer.name))
-                self._start(model)
-                await self._accepted()
-        except TimeoutError:
-            raise self._too_late() from None
-        except ModelError as exc:
-            raise unavailable(str(exc)) from exc
+        await self._begin()
 
     async def pieces(self) -> AsyncIterator[tuple[int, str, list[list[Any]], str | None]]:
         """(index, text, tokens, finish) as they come; `written` grows with them. Raises ApiError."""
         open_ = len(self.written)
         while open_:
-            index, told = await self._next()
+            try:
+                index, told = await self._next()
+            except ModelError as exc:
+                if any(written.count or written.finish for written in self.written):
+                    raise unavailable(str(exc)) from exc
+                await self._begin_again(exc)
+                continue
             written = self.written[index]
             written.text += told["text"]
             written.tokens += told["tokens"]
@@ -124,6 +124,27 @@ class Run:
             "total_tokens": self.prompt_tokens + completion,
         }
 
+    async def _begin(self) -> None:
+        """Start the sequences where the model runs, and wait until it has accepted them. Raises ApiError."""
+        try:
+            async with asyncio.timeout(self._left()):
+                model = await self._stack.enter_async_context(self._service.shelf.model(self._offer.name))
+                self._start(model)
+                await self._accepted()
+        except TimeoutError:
+            raise self._too_late() from None
+        except ModelError as exc:
+            await self._begin_again(exc)
+
+    async def _begin_again(self, failed: ModelError) -> None:
+        """Start from nothing, in the model's next process: once, as it may be this request that it dies of."""
+        if not self._once_more:
+            raise unavailable(str(failed)) from failed
+        self._once_more = False
+        self.prompt_tokens = 0
+        self.written, self._early, self._news = [], [], asyncio.Queue()
+        await self._begin()
+
     def _take_places(self, wanted: int) -> Callable[[], None]:
         """Count the sequences against the model's places and queue; returns what gives them back."""
         settings, offer = self._service.settings, self._offer
@@ -149,9 +170,10 @@ class Run:
             message = f"`{self._offer.name}` has no chat template. Use /v1/completions."
             raise ApiError(400, message, "model", "unsupported_model")
         self.engine, self._model = about["engine"], model
-        self._offer.ahead.give_way(model, self._service.settings.batch - self._offer.sequences)
-        base = self._body.seed if self._body.seed is not None else secrets.randbits(32)
         repeatable = self._repeatable
+        # What a seed settles is to depend on no neighbours that can be done without.
+        spare = self._service.settings.batch - self._offer.sequences if repeatable else 0
+        self._offer.ahead.give_way(model, spare)
         for place, prompt in enumerate(self._prompts):
             order = self._order(prompt)
             for choice in range(self._body.n or 1):
@@ -163,7 +185,7 @@ class Run:
                     number = begun.number
                     self._service.metrics.add("ahead", model=self._offer.name)
                 else:
-                    number = model.add({**order, "seed": _seed(base, place, choice)}, tell)
+                    number = model.add({**order, "seed": _seed(self._base, place, choice)}, tell)
                 self._stack.callback(model.cancel, number)
                 self.written.append(Written())
 
@@ -219,7 +241,7 @@ class Run:
         except TimeoutError:
             raise self._too_late() from None
         if "failed" in told:
-            raise unavailable(told["failed"])
+            raise ModelError(told["failed"])
         return index, told
 
     def _left(self) -> float:

@@ -51,6 +51,7 @@ class Shelf:
         UsageError when what it should be drawn with makes no sense."""
         self._workspace, self._settings = workspace, settings
         self._changed = asyncio.Condition()
+        self._closed = False
         self.offers: dict[str, Offer] = {}
         for name in names:
             workspace.model_manifest(name)
@@ -88,12 +89,15 @@ class Shelf:
                 self._changed.notify_all()
 
     async def close(self) -> None:
-        """Unload everything."""
+        """Unload everything; nothing is loaded any more."""
+        self._closed = True
         await asyncio.gather(*(self._unload(offer) for offer in self.offers.values()))
 
     async def _loaded(self, offer: Offer) -> ModelProcess:
         async with self._changed:
             while offer.process is None or offer.process.ended:
+                if self._closed:
+                    raise ModelError("The server is being stopped. Ask again when it is back.")
                 if await self._make_room(offer):
                     folder = self._workspace.model_dir(offer.name)
                     try:

@@ -4,8 +4,9 @@
 
 MODEL is a directory of a llama- or qwen-type model (default: the starter model, fetched once). The server, with the
 process its model runs in, is held to one core; so is the peer: the same engine opened the same way, in a process of
-its own, without HTTP. The two take turns and the best turn of each counts, as others may be busy on the machine.
-Clients run on whatever other cores there are.
+its own, without HTTP; and so is OpenVINO GenAI's own pipeline on the model as a GGUF file (Q8_0), one post at a time.
+They take turns and the best turn of each counts, as others may be busy on the machine. Clients run on whatever other
+cores there are.
 
 - cold start: from starting the program to the last byte of the first post; its graph is there already, as it is
   from a model's first start on.
@@ -69,6 +70,39 @@ def engine_turns(folder: Path) -> None:
         times = [timed(tokens, seed + at, 1, 1)[0] for at in range(singles)]
         seconds, made = timed(tokens, seed, texts, CLIENTS)
         print(json.dumps([statistics.median(times), made / seconds]), flush=True)
+
+
+def genai_turns(folder: Path) -> None:
+    """The other peer's process: for each line read, seconds of that many single posts out of GenAI's pipeline."""
+    import numpy as np
+    import openvino
+    import openvino_genai
+
+    from pasquin.engines.gguf_export import write_gguf
+    from pasquin.post_format import PostFormat
+
+    post_format = PostFormat.load(folder)
+    with tempfile.TemporaryDirectory() as place:
+        write_gguf(folder, Path(place) / "plain.gguf")
+        pipeline = openvino_genai.LLMPipeline(Path(place) / "plain.gguf", "CPU")
+    config = openvino_genai.GenerationConfig()
+    config.apply_chat_template = False
+    config.do_sample = True
+    config.eos_token_id = post_format.end_id
+    config.stop_token_ids = {post_format.end_id}
+    config.temperature, config.top_k, config.top_p = SAMPLING["temperature"], SAMPLING["top_k"], SAMPLING["top_p"]
+    config.max_new_tokens = TOKENS
+    start = openvino.Tensor(np.array([[post_format.start_id]], dtype=np.int64))
+    prompt = openvino_genai.TokenizedInputs(start, openvino.Tensor(np.ones((1, 1), dtype=np.int64)))
+
+    def post(seed: int) -> None:
+        config.rng_seed = seed
+        pipeline.generate(prompt, config)
+
+    for line in sys.stdin:
+        singles, _, seed = json.loads(line)
+        times = [timed(post, seed + at)[0] for at in range(singles)]
+        print(json.dumps(statistics.median(times)), flush=True)
 
 
 def timed(work: Callable[..., Any], *given: Any) -> tuple[float, Any]:
@@ -136,6 +170,28 @@ class Server:
         self.process.wait()
 
 
+class Peer:
+    """A process on one core that takes turns with the server: this program, told to be `kind`."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        words = [sys.executable, __file__, str(folder), "--peer", kind]
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=one_core
+        )
+
+    def turn(self, plan: tuple[int, int, int]) -> Any:
+        """What it says of one turn."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(plan) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def end(self) -> None:
+        """Let it end."""
+        self._process.communicate()
+
+
 def _peak_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
@@ -158,40 +214,38 @@ def slow_clients(url: str) -> Iterator[None]:
 
 def compare(source: Path | None, quick: bool) -> dict[str, float]:
     """Take turns; returns the figures."""
-    from pasquin.engines.openvino_graph import export_graph
-
     turns, singles, texts = (2, 10, 64) if quick else (6, 40, 320)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4 * SLOW), hard), hard))
     with tempfile.TemporaryDirectory() as root:
         folder = make_workspace(Path(root), source, posts=False)
-        export_graph(folder)
+        subprocess.run([sys.executable, __file__, str(folder), "--peer", "engine"], input="", text=True, check=True)
         server = Server(Path(root))
-        words = [sys.executable, __file__, str(folder), "--engine"]
-        peer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=one_core)
-        assert peer.stdin is not None
-        assert peer.stdout is not None
-        ours, theirs, health = [], [], []
+        engine_alone, plain = Peer(folder, "engine"), Peer(folder, "genai")
+        ours, theirs, plainly, health = [], [], [], []
         for turn in range(turns + 1):
             plan = (2, CLIENTS, 10**6) if turn == 0 else (singles, texts, turn * 10_000)  # the first is a warm-up
-            peer.stdin.write(json.dumps(plan) + "\n")
-            peer.stdin.flush()
-            alone = json.loads(peer.stdout.readline())
+            alone, genai = engine_alone.turn(plan), plain.turn(plan)
             seconds, rate, waits = server.turn(*plan)
             if turn:
                 ours.append((seconds, rate))
                 theirs.append(alone)
+                plainly.append(genai)
                 health += waits
         again = server.again(3 * singles)
         peak_mb = server.peak_mb
         server.end()
-        peer.communicate()
+        engine_alone.end()
+        plain.end()
     mine, engine = max(rate for _, rate in ours), max(rate for _, rate in theirs)
+    post = min(seconds for seconds, _ in ours)
     return {
-        "first_post_p50_seconds": round(min(seconds for seconds, _ in ours), 4),
+        "first_post_p50_seconds": round(post, 4),
         "same_again_p50_seconds": round(statistics.median(again), 4),
         "same_again_mean_seconds": round(statistics.mean(again), 4),
         "engine_post_p50_seconds": round(min(seconds for seconds, _ in theirs), 4),
+        "genai_post_p50_seconds": round(min(plainly), 4),
+        "post_ratio": round(post / min(plainly), 3),
         "cold_start_seconds": round(server.cold_start, 2),
         "peak_mb": round(peak_mb, 1),
         "tokens_per_second": round(mine, 1),
@@ -206,16 +260,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--quick", action="store_true", help="at most 5 minutes on 2 cores")
-    parser.add_argument("--engine", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--peer", choices=["engine", "genai"], help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.engine:
-        return engine_turns(given.model)
+    if given.peer:
+        return {"engine": engine_turns, "genai": genai_turns}[given.peer](given.model)
     figures = compare(given.model, given.quick)
     print(f"one core; posts of up to {TOKENS} tokens")
     print(f"  a post, one client      {figures['first_post_p50_seconds']:8.3f} s   (goal: 0.2)")
     print(f"  the same again, median  {figures['same_again_p50_seconds']:8.3f} s   (goal: 0.2)")
     print(f"  the same again, mean    {figures['same_again_mean_seconds']:8.3f} s")
     print(f"  the engine alone        {figures['engine_post_p50_seconds']:8.3f} s")
+    print(f"  plain OpenVINO GenAI    {figures['genai_post_p50_seconds']:8.3f} s   (0.100 where 0.2 is the goal)")
+    print(f"  ours, of that           {figures['post_ratio']:8.2f}     (goal: 2)")
     print(f"  cold start              {figures['cold_start_seconds']:8.2f} s   (goal: 4)")
     print(f"  peak memory             {figures['peak_mb']:8,.0f} MB  (goal: 1,000)")
     print(f"  {CLIENTS} clients              {figures['tokens_per_second']:8,.0f} tokens/s")

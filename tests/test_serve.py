@@ -523,11 +523,22 @@ def test_a_model_process_that_dies_is_started_again_and_nobody_is_refused(server
             answers.append(waiting.result())
     assert answers[0].json()["choices"] == undisturbed
     assert answers[1].text.endswith("data: [DONE]\n\n")
+    for seconds in (0.01, 0.03, 0.06):  # of eight texts some have ended, and none was sent
+        assert server.post(prompt="", max_tokens=2, seed=1).status_code == 200
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(server.post, prompt=[""] * 8, stop=["e"], max_tokens=40, seed=5)
+            until(lambda: server.figure('pasquin_sequences{model="village"}') == 8)
+            time.sleep(seconds)
+            server.signal_models(signal.SIGKILL)
+            finished = [choice["finish_reason"] for choice in waiting.result().json()["choices"]]
+        assert len(finished) == 8
+        assert set(finished) <= {"stop", "length"}
 
 
 def test_a_request_of_which_every_model_process_dies_is_refused_and_a_text_half_sent_ends_with_an_error(
     server: Serving,
 ) -> None:
+    assert server.post(prompt="", max_tokens=2, seed=1).status_code == 200  # in a process that lives
     with ThreadPoolExecutor() as pool:
         with server.held():
             waiting = pool.submit(server.post, prompt="", seed=1)

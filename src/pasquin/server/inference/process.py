@@ -84,6 +84,7 @@ class ModelProcess:
         try:
             self._process.stdin.write(orjson.dumps(order) + b"\n")
         except RuntimeError as exc:  # uvloop's, of a pipe whose other end is known to be gone before its output is
+            self.ended = True
             raise ModelError(_ENDED) from exc
 
     def _hand_out(self, told: dict[str, Any]) -> None:

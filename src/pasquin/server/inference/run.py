@@ -62,7 +62,6 @@ class Run:
         self._news: asyncio.Queue[tuple[int, dict[str, Any]]] = asyncio.Queue()
         self._stack = AsyncExitStack()
         self._began = time.monotonic()
-        self._early: list[tuple[int, dict[str, Any]]] = []
         self._model: ModelProcess | None = None
         self._base = body.seed if body.seed is not None else secrets.randbits(32)
         self._once_more = True
@@ -81,9 +80,10 @@ class Run:
             try:
                 index, told = await self._next()
             except ModelError as exc:
-                if any(written.count or written.finish for written in self.written):
-                    raise unavailable(str(exc)) from exc
+                if self._body.stream and any(written.count or written.finish for written in self.written):
+                    raise unavailable(str(exc)) from exc  # a part of it was sent
                 await self._begin_again(exc)
+                open_ = len(self.written)
                 continue
             written = self.written[index]
             written.text += told["text"]
@@ -142,7 +142,7 @@ class Run:
             raise unavailable(str(failed)) from failed
         self._once_more = False
         self.prompt_tokens = 0
-        self.written, self._early, self._news = [], [], asyncio.Queue()
+        self.written, self._news = [], asyncio.Queue()
         await self._begin()
 
     def _take_places(self, wanted: int) -> Callable[[], None]:
@@ -220,6 +220,7 @@ class Run:
 
     async def _accepted(self) -> None:
         """Wait for the word on every prompt: its length, or why it is refused."""
+        early: list[tuple[int, dict[str, Any]]] = []
         unheard = set(range(len(self.written)))
         each = self._body.n or 1
         while unheard:
@@ -230,8 +231,8 @@ class Run:
                 unheard.discard(index)
                 self.prompt_tokens += told["prompt_tokens"] if index % each == 0 else 0
             else:
-                self._early.append((index, told))
-        for news in self._early:
+                early.append((index, told))
+        for news in early:
             self._news.put_nowait(news)
 
     async def _next(self) -> tuple[int, dict[str, Any]]:

@@ -85,13 +85,14 @@ def genai_turns(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         write_gguf(folder, Path(place) / "plain.gguf")
         pipeline = openvino_genai.LLMPipeline(Path(place) / "plain.gguf", "CPU")
-    config = openvino_genai.GenerationConfig()
-    config.apply_chat_template = False
-    config.do_sample = True
-    config.eos_token_id = post_format.end_id
-    config.stop_token_ids = {post_format.end_id}
-    config.temperature, config.top_k, config.top_p = SAMPLING["temperature"], SAMPLING["top_k"], SAMPLING["top_p"]
-    config.max_new_tokens = TOKENS
+    config = openvino_genai.GenerationConfig(
+        max_new_tokens=TOKENS,
+        do_sample=True,
+        eos_token_id=post_format.end_id,
+        stop_token_ids={post_format.end_id},
+        apply_chat_template=False,
+        **{name: SAMPLING[name] for name in ("temperature", "top_k", "top_p")},
+    )
     start = openvino.Tensor(np.array([[post_format.start_id]], dtype=np.int64))
     prompt = openvino_genai.TokenizedInputs(start, openvino.Tensor(np.ones((1, 1), dtype=np.int64)))
 
@@ -219,7 +220,7 @@ def compare(source: Path | None, quick: bool) -> dict[str, float]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4 * SLOW), hard), hard))
     with tempfile.TemporaryDirectory() as root:
         folder = make_workspace(Path(root), source, posts=False)
-        subprocess.run([sys.executable, __file__, str(folder), "--peer", "engine"], input="", text=True, check=True)
+        Peer(folder, "engine").end()  # writes the graph
         server = Server(Path(root))
         engine_alone, plain = Peer(folder, "engine"), Peer(folder, "genai")
         ours, theirs, plainly, health = [], [], [], []

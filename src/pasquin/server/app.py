@@ -18,7 +18,8 @@ from pasquin.config import CurateSettings, PlaySettings, load
 from pasquin.curate import SignInError
 from pasquin.errors import PasquinError, StoreError
 from pasquin.play import CategoryError, Game, NickError, PlayerError, TrialError
-from pasquin.server import ahead, bot_trigger, bots, curation, game, operator, pages, sign_in, stats
+from pasquin.server import bot_trigger, bots, curation, game, operator, pages, sign_in, stats
+from pasquin.server.filling import Filling
 from pasquin.server.guard import TOO_LARGE, Guard
 from pasquin.server.limits import Limits, TooFastError
 from pasquin.server.watching import Watch, Watched
@@ -62,7 +63,7 @@ def create_app(
     curate_settings = curate_settings or load(CurateSettings, workspace.toml)
     store = Store.of(workspace)
     running = Game(workspace, store, corpora, settings)
-    filling = ahead.Ahead(running, running.settings)
+    filling = Filling(running, running.settings)
     curating = curation.Curation(workspace, store, curated, curate_settings)
 
     @asynccontextmanager

@@ -26,7 +26,7 @@ from pasquin.errors import PasquinError
 from pasquin.metrics import MEDIA_TYPE, Gauge
 from pasquin.play import Game
 from pasquin.publish import operation
-from pasquin.server.ahead import Ahead, Standing
+from pasquin.server.filling import Filling, Standing
 from pasquin.server.guard import NONCE
 from pasquin.server.operator_page import render, sign_in_page
 from pasquin.server.sign_in import COOKIE, Sessions
@@ -69,7 +69,7 @@ class Sight:
 class Operation:
     """Gathers what is to be seen, at most every ten seconds, whoever asks. Safe to share between threads."""
 
-    def __init__(self, workspace: Workspace, store: Store, game: Game, filling: Ahead, watch: Watch) -> None:
+    def __init__(self, workspace: Workspace, store: Store, game: Game, filling: Filling, watch: Watch) -> None:
         self.workspace, self.store, self.game, self.filling, self.watch = workspace, store, game, filling, watch
         self._lock = threading.Lock()
         self._sight: Sight | None = None

@@ -18,6 +18,7 @@ from pasquin.counts import counted
 from pasquin.errors import ModelError
 from pasquin.metrics import Metrics
 from pasquin.server.inference.access import Access, Caller
+from pasquin.server.inference.ahead import SEED_BITS
 from pasquin.server.inference.bodies import SharedBody
 from pasquin.server.inference.errors import ApiError, unavailable
 from pasquin.server.inference.process import ModelProcess
@@ -63,7 +64,7 @@ class Run:
         self._stack = AsyncExitStack()
         self._began = time.monotonic()
         self._model: ModelProcess | None = None
-        self._base = body.seed if body.seed is not None else secrets.randbits(32)
+        self._base = body.seed if body.seed is not None else secrets.randbits(SEED_BITS)
         self._once_more = True
 
     async def open(self) -> None:

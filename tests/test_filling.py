@@ -18,8 +18,8 @@ from pasquin.config import PlaySettings
 from pasquin.errors import UsageError
 from pasquin.generate.more import generate_more
 from pasquin.play import Game
-from pasquin.server import ahead
-from pasquin.server.ahead import Ahead
+from pasquin.server import filling as module
+from pasquin.server.filling import Filling
 from pasquin.server.operator import Operation, gauges
 from pasquin.server.operator_page import render
 from pasquin.server.watching import Watch
@@ -63,8 +63,8 @@ def writer(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(tmp_path: Path, writer: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setattr(ahead, "_LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(ahead, "only_when_idle", lambda _: None)  # where many tests run, nobody is ever idle
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(module, "only_when_idle", lambda _: None)  # where many tests run, nobody is ever idle
     place = Workspace.create(tmp_path / "ws")
     make_corpus(place, "village", posts(120, handles=HANDLES[:1]))
     add_model(place, "village", writer)
@@ -80,12 +80,12 @@ def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 @contextmanager
-def game_filled_ahead(workspace: Workspace, settings: PlaySettings) -> Iterator[tuple[Store, Game, Ahead]]:
+def game_filled_ahead(workspace: Workspace, settings: PlaySettings) -> Iterator[tuple[Store, Game, Filling]]:
     """A game, and what fills its pool, not started yet; both are closed at the end."""
     store = Store.of(workspace)
     game = Game(workspace, store, settings=settings)
     try:
-        yield store, game, Ahead(game, settings)
+        yield store, game, Filling(game, settings)
     finally:
         game.close()
         store.close()
@@ -118,7 +118,7 @@ def test_stopping_ends_the_writing_and_keeps_what_was_written(workspace: Workspa
         until(lambda: is_held(workspace, "generate-village"))
         began = time.monotonic()
         filling.stop()
-        assert time.monotonic() - began < ahead._GRACE_SECONDS + 2
+        assert time.monotonic() - began < module._GRACE_SECONDS + 2
         assert not is_held(workspace, "generate-village")
         assert game.refresh() in (True, False)
 
@@ -132,16 +132,16 @@ def test_what_cannot_be_filled_says_why_and_is_not_tried_at_once(workspace: Work
         filling._look_after("village")
         assert filling.standings[0].why
         assert game.decks["village"].model == 0
-        assert Ahead(game, PlaySettings()).standings == []
+        assert Filling(game, PlaySettings()).standings == []
 
 
 def test_what_writes_gives_way_to_everybody() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        ahead.only_when_idle(process.pid)
+        module.only_when_idle(process.pid)
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
         assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
         process.kill()
-    ahead.only_when_idle(process.pid)  # one that is gone is no trouble
+    module.only_when_idle(process.pid)  # one that is gone is no trouble
 
 
 def test_nobody_elses_money_is_spent_unasked(workspace: Workspace) -> None:

@@ -53,7 +53,7 @@ class Standing:
     why: str = ""
 
 
-class Ahead:
+class Filling:
     """Fills the pool of `game` from a thread of its own; off where `fill` is 0."""
 
     def __init__(self, game: Game, settings: PlaySettings) -> None:
@@ -72,7 +72,7 @@ class Ahead:
     def start(self) -> None:
         """Begin to look after the pool."""
         if self._fill:
-            self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="filling", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -121,7 +121,7 @@ class Ahead:
     def _write(self, model: str, more: int) -> str | None:
         """Have `model` write `more` candidates; why there were none, or None."""
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        words = [sys.executable, "-m", "pasquin.server.ahead", str(self._game.workspace.root), model, str(more)]
+        words = [sys.executable, "-m", "pasquin.server.filling", str(self._game.workspace.root), model, str(more)]
         process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,

@@ -199,6 +199,10 @@ def test_strange_requests_get_a_sentence_and_no_server_error(client: TestClient)
         assert set(response.json()) == {"message"}
     for path in ("/assets/..%2f..%2fapp.py", "/assets/%00", "/api/nowhere", "/docs"):
         assert client.get(path).status_code == 404
+    page = client.get("/nowhere", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert '<a href="/">' in page.text
+    assert client.get("/nowhere").json() == {"message": "There is nothing here."}
     assert client.get("/api/game/guess").status_code == 405
     assert answer(client, trial).status_code == 200
 

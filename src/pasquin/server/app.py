@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -151,10 +151,12 @@ async def _pasquin_error(_: Request, exc: Exception) -> JSONResponse:
     return answer
 
 
-async def _http_error(_: Request, exc: Exception) -> JSONResponse:
+async def _http_error(request: Request, exc: Exception) -> Response:
     status = exc.status_code if isinstance(exc, HTTPException) else 500
     if status == 400:  # a body that is not even text
-        return await _invalid(_, exc)
+        return await _invalid(request, exc)
+    if status == 404 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return pages.nowhere()
     return _message(status, _WORDS.get(status, "This address cannot be used like that."))
 
 

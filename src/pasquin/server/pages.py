@@ -20,6 +20,10 @@ _NONCE_PLACE = "__STYLE_NONCE__"
 _UNBUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Pasquin</title>
 <h1>The pages are not built yet</h1>
 <p>This is a source checkout: run <code>make web</code>, then start again.</p></html>"""
+_NOWHERE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Pasquin</title>
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<h1>There is nothing here</h1>
+<p>The address may be mistyped. <a href="/">Play the game</a>.</p></html>"""
 
 _TWIN: Final = ".br"
 """What the name of a Brotli twin ends with; the front end's build makes them."""
@@ -69,6 +73,11 @@ def index(request: Request) -> Response:
     if request.url.path in ("/", EMBED):
         page = page.replace("</head>", f"{_AHEAD}</head>", 1)
     return Response(page, media_type="text/html; charset=utf-8")
+
+
+def nowhere() -> Response:
+    """What a person sees who came to an address at which there is nothing."""
+    return Response(_NOWHERE, 404, media_type="text/html; charset=utf-8")
 
 
 @router.get("/favicon.svg")
